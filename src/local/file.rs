@@ -1,0 +1,663 @@
+//! A segment's file: found, created complete or not at all, and trusted only when it is safe.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::libc::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_IRGRP, S_IWGRP, S_IWOTH};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
+use nix::sys::statfs::fstatfs;
+use nix::unistd::{UnlinkatFlags, getegid, geteuid, getgroups, linkat, unlinkat};
+
+use super::directory::{Directory, split};
+use crate::error::{Error, Result};
+use crate::name::{Address, printable};
+use crate::place::{Home, Place};
+
+/// How often another temporary name is tried; each is tried once, and is unique to this process.
+const MOST_TEMPORARY_NAMES: u32 = 100;
+
+/// Neither waits for a fifo's other end, nor takes over a terminal, nor follows a link.
+const EXISTING: OFlag =
+    OFlag::O_RDWR.union(OFlag::O_CLOEXEC).union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
+
+/// Where a queue's segment is, or is to be, in the file system.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentFile {
+    /// The queue as it was asked for, for messages.
+    name: String,
+    path: PathBuf,
+    directory: PathBuf,
+    file_name: OsString,
+    home: Home,
+}
+
+impl SegmentFile {
+    /// The file of the queue `address` in `place`. Touches nothing.
+    pub(crate) fn new(place: &Place, address: &Address) -> Self {
+        let path = place.segment_path(address);
+        let (directory, file_name) = split(&path);
+        Self { name: address.to_string(), path, directory, file_name, home: place.home(address) }
+    }
+
+    /// The path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file that is there, for reading and writing. It is a regular file that can be
+    /// trusted; what is in it is not looked at.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchQueue`] when there is none; [`Error::Untrusted`] when it, or the way to it,
+    /// is under somebody else's control; [`Error::Unusable`] when it is something else than a
+    /// regular file, may not be written, or is on a network file system.
+    pub(crate) fn open(&self) -> Result<File> {
+        let directory = Directory::open(&self.directory, self.home)?.ok_or_else(|| self.no_such_queue())?;
+        // Merely opening some devices and fifos has effects, and others may have put one there.
+        if self.home != Home::Private {
+            let status = self.look(&directory)?.ok_or_else(|| self.no_such_queue())?;
+            self.check_kind(&status)?;
+        }
+        let file = match openat(&directory, self.file_name.as_os_str(), EXISTING, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(errno) => return Err(self.cannot_open(&directory, errno)),
+        };
+        let status = fstat(&file).map_err(|errno| self.system_failure("open", errno))?;
+        self.check_kind(&status)?;
+        self.check_owner(&status)?;
+        if self.home != Home::Private {
+            self.check_file_system(&file)?;
+        }
+        Ok(file)
+    }
+
+    /// Creates the file with permissions `mode`, whatever the umask. `fill` sets its size and
+    /// content while nobody else can see it; of many who create at once, one succeeds. The
+    /// directory of a named queue is made when it is missing.
+    ///
+    /// `fill` may be called twice, with a new empty file each time.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] when there is one; those of `fill`; [`Error::Untrusted`] when the
+    /// directory is not safe; [`Error::Unusable`] on a network file system or where something
+    /// else is in the way; [`Error::Other`] when there is no space or no permission.
+    pub(crate) fn create(&self, mode: u32, fill: impl Fn(&File) -> Result<()>) -> Result<File> {
+        let directory = self.directory_for_creation()?;
+        // Linking decides; looking first only spares the work, and names what is in the way.
+        if let Some(status) = self.look(&directory)? {
+            self.check_kind(&status)?;
+            return Err(self.already_exists());
+        }
+        if self.home != Home::Private {
+            self.check_file_system(&directory)?;
+        }
+        let fill = |file: &File| {
+            fill(file)?;
+            fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| self.cannot_create(errno))
+        };
+        match self.create_unnamed(&directory, fill)? {
+            Some(file) => Ok(file),
+            None => self.create_under_temporary_name(&directory, fill),
+        }
+    }
+
+    /// Whether the path still names the file that is open as `file`: not so when it has been
+    /// removed or replaced since.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub(crate) fn still_names(&self, file: &File) -> io::Result<bool> {
+        let named = match fs::symlink_metadata(&self.path) {
+            Ok(named) => named,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let opened = file.metadata()?;
+        Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino()))
+    }
+
+    /// Takes the file's name away; who has it open keeps it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchQueue`] when there is none; [`Error::Untrusted`] when the directory is not
+    /// safe; [`Error::Unusable`] when it is something else than a regular file; [`Error::Io`].
+    pub(crate) fn unlink(&self) -> Result<()> {
+        let directory = Directory::open(&self.directory, self.home)?.ok_or_else(|| self.no_such_queue())?;
+        let status = self.look(&directory)?.ok_or_else(|| self.no_such_queue())?;
+        self.check_kind(&status)?;
+        match unlinkat(&directory, self.file_name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => Ok(()),
+            Err(Errno::ENOENT) => Err(self.no_such_queue()),
+            Err(errno) => Err(self.system_failure("remove", errno)),
+        }
+    }
+
+    /// What is there under the file's name, without opening it.
+    fn look(&self, directory: &Directory) -> Result<Option<FileStat>> {
+        match fstatat(directory, self.file_name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(status) => Ok(Some(status)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(self.system_failure("look at", errno)),
+        }
+    }
+
+    fn check_kind(&self, status: &FileStat) -> Result<()> {
+        let kind = match status.st_mode & S_IFMT {
+            S_IFREG => return Ok(()),
+            S_IFLNK => {
+                return Err(self.untrusted("this is a symbolic link, and is not followed: name the file it leads to"));
+            }
+            S_IFDIR => "a directory",
+            S_IFIFO => "a fifo",
+            S_IFSOCK => "a socket",
+            S_IFCHR | S_IFBLK => "a device",
+            _ => "not a regular file",
+        };
+        Err(self.unusable(format!("it is {kind}")))
+    }
+
+    /// Somebody else's file may be a trap, for root too; but a group may share one. Whoever could
+    /// put it in place of another has been ruled out by the check of the directory.
+    fn check_owner(&self, status: &FileStat) -> Result<()> {
+        let user = geteuid().as_raw();
+        let owner = status.st_uid;
+        if owner == user {
+            return Ok(());
+        }
+        let shared = S_IRGRP | S_IWGRP;
+        let is_shared = status.st_mode & shared == shared;
+        if self.home == Home::Private || !is_shared || !is_group_of_ours(status.st_gid) {
+            return Err(self.untrusted(format!(
+                "the queue belongs to user {owner}, not to you (user {user}), and is not shared with \
+                 a group of yours: use a queue of your own, or one of mode 0660 and a common group"
+            )));
+        }
+        if status.st_mode & S_IWOTH != 0 {
+            return Err(self.untrusted(format!(
+                "the queue belongs to user {owner}, not to you (user {user}), and anyone can write to it: \
+                 have its mode changed to 0660"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_file_system(&self, on: impl AsFd) -> Result<()> {
+        match is_network_file_system(on).map_err(|errno| self.system_failure("look at", errno))? {
+            None => Ok(()),
+            Some(kind) => Err(self.unusable(format!(
+                "it is on {kind}, a network file system, where locks and shared memory do not \
+                 reach every machine; use a local directory"
+            ))),
+        }
+    }
+
+    fn directory_for_creation(&self) -> Result<Directory> {
+        match self.home {
+            Home::Private | Home::Chosen => Directory::open_or_make(&self.directory, self.home),
+            Home::OnThePath => Directory::open(&self.directory, self.home)?.ok_or_else(|| {
+                let directory = printable(&self.directory);
+                Error::Other(format!(
+                    "cannot create queue '{}': there is no directory '{directory}' (make it with 'mkdir -p')",
+                    self.name
+                ))
+            }),
+        }
+    }
+
+    /// Creates a file without a name, fills it, and gives it the name. `None` where the file
+    /// system has no such files, or where they cannot be named.
+    fn create_unnamed(&self, directory: &Directory, fill: impl Fn(&File) -> Result<()>) -> Result<Option<File>> {
+        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let file = match openat(directory, ".", flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+            Ok(descriptor) => File::from(descriptor),
+            // What the kernels and file systems that know no O_TMPFILE say.
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => return Ok(None),
+            Err(errno) => return Err(self.cannot_create(errno)),
+        };
+        fill(&file)?;
+        let name = self.file_name.as_os_str();
+        // The direct way needs a privilege on older kernels, the other one a mounted /proc.
+        let linked = match linkat(&file, "", directory, name, AtFlags::AT_EMPTY_PATH) {
+            Err(Errno::ENOENT | Errno::EPERM | Errno::EINVAL) => {
+                let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+                linkat(AT_FDCWD, link.as_str(), directory, name, AtFlags::AT_SYMLINK_FOLLOW)
+            }
+            done => done,
+        };
+        match linked {
+            Ok(()) => Ok(Some(file)),
+            Err(Errno::ENOENT | Errno::EPERM | Errno::EOPNOTSUPP | Errno::EXDEV) => Ok(None),
+            Err(errno) => Err(self.cannot_create(errno)),
+        }
+    }
+
+    /// Creates a file under a name that no queue has, fills it, and gives it the name it is for.
+    fn create_under_temporary_name(&self, directory: &Directory, fill: impl Fn(&File) -> Result<()>) -> Result<File> {
+        let (file, temporary) = self.create_temporary(directory)?;
+        let linked = fill(&file).and_then(|()| {
+            let (from, to) = (temporary.as_os_str(), self.file_name.as_os_str());
+            linkat(directory, from, directory, to, AtFlags::empty()).map_err(|errno| self.cannot_create(errno))
+        });
+        // A name left behind is no queue's and harms nobody, so failing to remove it is no failure.
+        let _ = unlinkat(directory, temporary.as_os_str(), UnlinkatFlags::NoRemoveDir);
+        linked.map(|()| file)
+    }
+
+    fn create_temporary(&self, directory: &Directory) -> Result<(File, OsString)> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        for _ in 0..MOST_TEMPORARY_NAMES {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            // Without the queue's name, which may be as long as a file name can be.
+            let name = OsString::from(format!(".ipcq.{}.{number}.tmp", process::id()));
+            match openat(directory, name.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+                Ok(descriptor) => return Ok((File::from(descriptor), name)),
+                // Left behind by a killed process of the same number, or of another PID namespace.
+                Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(self.cannot_create(errno)),
+            }
+        }
+        Err(self.cannot_create(Errno::EEXIST))
+    }
+
+    fn no_such_queue(&self) -> Error {
+        Error::NoSuchQueue { name: self.name.clone() }
+    }
+
+    fn already_exists(&self) -> Error {
+        Error::AlreadyExists { name: self.name.clone() }
+    }
+
+    fn untrusted(&self, reason: impl Into<String>) -> Error {
+        Error::Untrusted { path: printable(&self.path), reason: reason.into() }
+    }
+
+    fn unusable(&self, reason: impl Into<String>) -> Error {
+        Error::Unusable { path: printable(&self.path), reason: reason.into() }
+    }
+
+    fn system_failure(&self, verb: &str, errno: Errno) -> Error {
+        Error::io(format!("{verb} '{}'", printable(&self.path)), errno)
+    }
+
+    fn cannot_open(&self, directory: &Directory, errno: Errno) -> Error {
+        match errno {
+            Errno::ENOENT => return self.no_such_queue(),
+            Errno::EROFS => {
+                return self.unusable("it is on a read-only file system, and a queue has to be written");
+            }
+            _ => {}
+        }
+        // What it is says more than what the system says of it.
+        let Ok(Some(status)) = self.look(directory) else { return self.system_failure("open", errno) };
+        if let Err(error) = self.check_kind(&status).and_then(|()| self.check_owner(&status)) {
+            return error;
+        }
+        match errno {
+            Errno::EACCES => self.unusable("you may not read and write it: allow that with 'chmod u+rw'"),
+            Errno::EPERM => self.unusable("it cannot be changed; its file attributes forbid it (see 'lsattr')"),
+            _ => self.system_failure("open", errno),
+        }
+    }
+
+    fn cannot_create(&self, errno: Errno) -> Error {
+        let directory = printable(&self.directory);
+        let reason = match errno {
+            Errno::EEXIST => return self.already_exists(),
+            Errno::ENOSPC => {
+                format!("no space is left in '{directory}'; free some, or use another directory")
+            }
+            Errno::EDQUOT => {
+                format!("your disk quota in '{directory}' is used up; free some, or use another directory")
+            }
+            Errno::EROFS => format!("'{directory}' is on a read-only file system; use another directory"),
+            Errno::EACCES => format!("you may not write to '{directory}'; use a directory of your own"),
+            Errno::EPERM => {
+                format!("the file system of '{directory}' has no hard links; use another directory")
+            }
+            Errno::ENAMETOOLONG => "its file name is too long; use a shorter one".to_owned(),
+            _ => return self.system_failure("create", errno),
+        };
+        Error::Other(format!("cannot create queue '{}': {reason}", self.name))
+    }
+}
+
+fn is_group_of_ours(group: u32) -> bool {
+    getegid().as_raw() == group || getgroups().is_ok_and(|groups| groups.iter().any(|member| member.as_raw() == group))
+}
+
+/// The name of the network or cluster file system that `file` is on, if it is on one. FUSE counts
+/// as local: it does not say what is behind it.
+fn is_network_file_system(file: impl AsFd) -> nix::Result<Option<&'static str>> {
+    // The type of the number differs between systems; the numbers have 32 bits on all of them.
+    Ok(network_file_system(fstatfs(file)?.filesystem_type().0 as u32))
+}
+
+/// The numbers are those of linux/magic.h and of the file systems' own sources.
+fn network_file_system(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517B | 0xFE53_4D42 => "SMB",
+        0xFF53_4D42 => "CIFS",
+        0x0102_1997 => "9p",
+        0x5346_414F | 0x6B41_4653 => "AFS",
+        0x00C3_6400 => "Ceph",
+        0x0BD0_0BD0 => "Lustre",
+        0x7375_7245 => "Coda",
+        0x0000_564C => "NCP",
+        0x4750_4653 => "GPFS",
+        0x1983_0326 => "BeeGFS",
+        0x2003_0528 => "OrangeFS",
+        0x0116_1970 => "GFS2",
+        0x7461_636F => "OCFS2",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs::Permissions;
+    use std::io::{Read, Write};
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::sync::atomic::AtomicUsize;
+
+    use nix::sys::stat::umask;
+    use nix::unistd::{Gid, Uid, chown, mkfifo};
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+    use crate::place::Surroundings;
+
+    const STRANGER: u32 = 12345;
+
+    fn place(directory: &Path) -> Place {
+        Place::from(&Surroundings {
+            ipcq_dir: Some(directory.into()),
+            tmpdir: None,
+            uid: geteuid().as_raw(),
+            shared_memory: "/missing".into(),
+        })
+    }
+
+    fn named(directory: &Path, name: &str) -> SegmentFile {
+        SegmentFile::new(&place(directory), &Address::parse(OsStr::new(name)).unwrap())
+    }
+
+    fn on_the_path(path: &Path) -> SegmentFile {
+        SegmentFile::new(&place(Path::new("/missing")), &Address::parse(path.as_os_str()).unwrap())
+    }
+
+    /// A queue in the default directory, whose parent is `memory`.
+    fn private(memory: &TempDir, name: &str) -> SegmentFile {
+        let surroundings = Surroundings { ipcq_dir: None, tmpdir: None, uid: 7, shared_memory: memory.path().into() };
+        SegmentFile::new(&Place::from(&surroundings), &Address::parse(OsStr::new(name)).unwrap())
+    }
+
+    fn every_home(top: &TempDir, name: &str) -> [SegmentFile; 3] {
+        let directory = top.path().join("ipcq-7");
+        [private(top, name), named(&directory, name), on_the_path(&directory.join(name))]
+    }
+
+    fn nothing(_: &File) -> Result<()> {
+        Ok(())
+    }
+
+    fn greeting(mut file: &File) -> Result<()> {
+        file.write_all(b"hello").map_err(|error| Error::io("write", error))
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn files_in(directory: &Path) -> Vec<OsString> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn what_is_created_can_be_opened_complete_and_private() {
+        for home in 0..3 {
+            let top = tempdir().unwrap();
+            fs::create_dir(top.path().join("ipcq-7")).unwrap();
+            set_mode(&top.path().join("ipcq-7"), 0o700);
+            let segment = &every_home(&top, "q")[home];
+            assert!(matches!(segment.open(), Err(Error::NoSuchQueue { name }) if name == segment.name));
+            segment.create(0o600, greeting).unwrap();
+            let mut content = String::new();
+            segment.open().unwrap().read_to_string(&mut content).unwrap();
+            assert_eq!(content, "hello");
+            assert_eq!(mode(segment.path()), 0o600);
+            assert!(matches!(segment.create(0o600, nothing), Err(Error::AlreadyExists { .. })));
+            segment.unlink().unwrap();
+            assert!(matches!(segment.unlink(), Err(Error::NoSuchQueue { .. })));
+        }
+    }
+
+    #[test]
+    fn the_directory_of_a_name_is_made_and_that_of_a_path_is_not() {
+        let top = tempdir().unwrap();
+        let directory = top.path().join("a/b");
+        assert!(matches!(named(&directory, "q").open(), Err(Error::NoSuchQueue { .. })));
+        let error = on_the_path(&directory.join("q")).create(0o600, nothing).unwrap_err();
+        assert!(error.to_string().contains("there is no directory '"), "{error}");
+        assert!(!top.path().join("a").exists());
+        named(&directory, "q").create(0o600, nothing).unwrap();
+        assert_eq!((mode(&top.path().join("a")), mode(&directory)), (0o700, 0o700));
+        private(&top, "q").create(0o600, nothing).unwrap();
+        assert_eq!(mode(&top.path().join("ipcq-7")), 0o700);
+    }
+
+    #[test]
+    fn a_creation_that_fails_leaves_nothing() {
+        let top = tempdir().unwrap();
+        let segment = named(top.path(), "q");
+        let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
+        let fail = |_: &File| Err(Error::Other("no".into()));
+        assert_eq!(segment.create(0o600, fail).unwrap_err().to_string(), "no");
+        assert_eq!(segment.create_under_temporary_name(&directory, fail).unwrap_err().to_string(), "no");
+        assert!(files_in(top.path()).is_empty());
+    }
+
+    #[test]
+    fn of_many_creators_one_wins_and_nobody_sees_an_unfinished_file() {
+        let top = tempdir().unwrap();
+        let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
+        for with_temporary_names in [false, true] {
+            let segment = named(top.path(), &format!("q{with_temporary_names}"));
+            let winners = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        let created = if with_temporary_names {
+                            segment.create_under_temporary_name(&directory, greeting)
+                        } else {
+                            segment.create(0o600, greeting)
+                        };
+                        match created {
+                            Ok(_) => drop(winners.fetch_add(1, Ordering::Relaxed)),
+                            Err(error) => assert!(matches!(error, Error::AlreadyExists { .. }), "{error}"),
+                        }
+                        assert_eq!(fs::read(segment.path()).unwrap(), b"hello");
+                    });
+                }
+            });
+            assert_eq!(winners.into_inner(), 1);
+        }
+        assert_eq!(files_in(top.path()).len(), 2);
+        assert_eq!(fs::metadata(top.path().join("qtrue")).unwrap().nlink(), 1);
+    }
+
+    #[test]
+    fn a_temporary_name_that_was_left_behind_is_passed_over() {
+        let top = tempdir().unwrap();
+        let segment = named(top.path(), "q");
+        let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
+        let (_file, left_behind) = segment.create_temporary(&directory).unwrap();
+        segment.create_under_temporary_name(&directory, nothing).unwrap();
+        assert_eq!(place(top.path()).list().unwrap().len(), 1);
+        assert!(top.path().join(left_behind).exists());
+    }
+
+    #[test]
+    fn the_mode_is_the_one_asked_for_whatever_the_umask() {
+        let top = tempdir().unwrap();
+        let segment = named(top.path(), "q");
+        // The umask is the whole process's; other tests at the same moment do not mind this one.
+        let before = umask(Mode::from_bits_truncate(0o077));
+        let created = segment.create(0o666, nothing);
+        umask(before);
+        created.unwrap();
+        assert_eq!(mode(segment.path()), 0o666);
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_named() {
+        let top = tempdir().unwrap();
+        let directory = top.path().join("ipcq-7");
+        fs::create_dir_all(directory.join("folder")).unwrap();
+        set_mode(&directory, 0o700);
+        mkfifo(&directory.join("fifo"), Mode::S_IRWXU).unwrap();
+        let _socket = UnixListener::bind(directory.join("socket")).unwrap();
+        for (name, kind) in [("folder", "a directory"), ("fifo", "a fifo"), ("socket", "a socket")] {
+            for segment in every_home(&top, name) {
+                let attempts =
+                    [segment.open(), segment.create(0o600, nothing), segment.unlink().map(|()| unreachable!())];
+                for error in attempts.into_iter().map(Result::unwrap_err) {
+                    assert!(matches!(error, Error::Unusable { .. }), "{error}");
+                    assert!(error.to_string().ends_with(&format!("it is {kind}")), "{error}");
+                }
+            }
+        }
+        let error = on_the_path(Path::new("/dev/null")).open().unwrap_err();
+        assert!(error.to_string().ends_with("it is a device"), "{error}");
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_file_is_not_followed_even_if_it_is_ours() {
+        let top = tempdir().unwrap();
+        let directory = top.path().join("ipcq-7");
+        private(&top, "real").create(0o600, nothing).unwrap();
+        symlink("real", directory.join("link")).unwrap();
+        symlink("missing", directory.join("dangling")).unwrap();
+        for name in ["link", "dangling"] {
+            for segment in every_home(&top, name) {
+                let errors = [segment.open().unwrap_err(), segment.create(0o600, nothing).unwrap_err()];
+                for error in errors {
+                    assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+                    assert!(error.to_string().contains("this is a symbolic link"), "{error}");
+                }
+            }
+        }
+        assert!(!directory.join("missing").exists());
+    }
+
+    #[test]
+    fn a_strangers_file_is_trusted_only_when_a_group_of_ours_shares_it() {
+        if !geteuid().is_root() {
+            return; // Only root can give files away.
+        }
+        let top = tempdir().unwrap();
+        private(&top, "q").create(0o600, nothing).unwrap();
+        let path = top.path().join("ipcq-7/q");
+        let ours = getegid().as_raw();
+        let cases = [
+            (ours, 0o600, false),
+            (ours, 0o640, false),
+            (ours, 0o620, false),
+            (ours, 0o660, true),
+            (ours, 0o664, true),
+            (ours, 0o666, false),
+            (STRANGER, 0o660, false),
+            (STRANGER, 0o666, false),
+        ];
+        for (group, mode, trusted) in cases {
+            chown(&path, Some(Uid::from_raw(STRANGER)), Some(Gid::from_raw(group))).unwrap();
+            set_mode(&path, mode);
+            let [private, named, on_the_path] = every_home(&top, "q").map(|segment| segment.open());
+            for opened in [named, on_the_path] {
+                assert_eq!(opened.is_ok(), trusted, "group {group} mode {mode:o}");
+                if let Err(error) = opened {
+                    assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+                    assert!(error.to_string().contains("belongs to user 12345, not to you (user 0)"), "{error}");
+                }
+            }
+            assert!(matches!(private, Err(Error::Untrusted { .. })), "group {group} mode {mode:o}");
+        }
+    }
+
+    #[test]
+    fn where_anyone_can_replace_files_nothing_is_opened_created_or_removed() {
+        let top = tempdir().unwrap();
+        let segment = named(top.path(), "q");
+        segment.create(0o600, nothing).unwrap();
+        set_mode(top.path(), 0o777);
+        assert!(matches!(segment.open(), Err(Error::Untrusted { .. })));
+        assert!(matches!(segment.unlink(), Err(Error::Untrusted { .. })));
+        assert!(matches!(named(top.path(), "new").create(0o600, nothing), Err(Error::Untrusted { .. })));
+        set_mode(top.path(), 0o1777);
+        segment.open().unwrap();
+    }
+
+    #[test]
+    fn a_path_names_its_file_until_that_is_removed_or_replaced() {
+        let top = tempdir().unwrap();
+        let segment = named(&top.path().join("queues"), "q");
+        let first = segment.create(0o600, nothing).unwrap();
+        assert!(segment.still_names(&first).unwrap());
+        assert!(segment.still_names(&segment.open().unwrap()).unwrap());
+        segment.unlink().unwrap();
+        assert!(!segment.still_names(&first).unwrap());
+        let second = segment.create(0o600, nothing).unwrap();
+        assert!(!segment.still_names(&first).unwrap());
+        assert!(segment.still_names(&second).unwrap());
+        fs::remove_dir_all(top.path().join("queues")).unwrap();
+        assert!(!segment.still_names(&second).unwrap());
+        fs::write(top.path().join("queues"), "").unwrap();
+        assert!(!segment.still_names(&second).unwrap());
+    }
+
+    #[test]
+    fn network_file_systems_are_known_by_name_and_local_ones_pass() {
+        let top = tempdir().unwrap();
+        assert_eq!(is_network_file_system(File::open(top.path()).unwrap()).unwrap(), None);
+        let (tmpfs, ext4, xfs, btrfs, fuse) = (0x0102_1994, 0xEF53, 0x5846_5342, 0x9123_683E, 0x6573_5546);
+        for local in [tmpfs, ext4, xfs, btrfs, fuse] {
+            assert_eq!(network_file_system(local), None);
+        }
+        assert_eq!(network_file_system(0x6969), Some("NFS"));
+        assert_eq!(network_file_system(0xFF53_4D42), Some("CIFS"));
+    }
+
+    #[test]
+    fn failures_of_the_system_are_sentences() {
+        let segment = named(Path::new("/queues"), "q");
+        for errno in [Errno::ENOSPC, Errno::EROFS, Errno::EACCES, Errno::EDQUOT, Errno::EPERM, Errno::ENAMETOOLONG] {
+            let message = segment.cannot_create(errno).to_string();
+            assert!(message.starts_with("cannot create queue 'q': ") && message.contains("; "), "{message}");
+        }
+        let directory = Directory::open(Path::new("/"), Home::OnThePath).unwrap().unwrap();
+        let message = segment.cannot_open(&directory, Errno::EROFS).to_string();
+        assert!(message.contains("read-only file system"), "{message}");
+        let message = segment.cannot_open(&directory, Errno::EIO).to_string();
+        assert!(message.starts_with("cannot open '/queues/q': "), "{message}");
+        let long = on_the_path(Path::new(&format!("./{}", "x".repeat(300))));
+        assert!(long.open().is_err() && long.create(0o600, nothing).is_err());
+    }
+}

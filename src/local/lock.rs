@@ -1,0 +1,98 @@
+//! The two locks on a segment's file, both dropped by the kernel when their holder dies: flock(2) around
+//! every operation, and a byte-range lock on its entry for each owner of leases.
+
+use super::format::{OWNER_BYTES, owner_offset};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How long a command that is not to wait waits for the lock all the same: others hold it for
+/// microseconds, but may lose the processor meanwhile.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Longest pause between two tries while waiting with a deadline.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// Locks `file` against all other processes. With a deadline, returns false if the lock was not to be had
+/// by then, or within a second if that is later.
+///
+/// # Errors
+/// Those of flock(2).
+pub(super) fn acquire(file: &File, deadline: Option<Instant>) -> io::Result<bool> {
+    let Some(deadline) = deadline else {
+        loop {
+            match fs2::FileExt::lock_exclusive(file) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other.map(|()| true),
+            }
+        }
+    };
+    if try_acquire(file)? {
+        return Ok(true);
+    }
+    // flock(2) knows no time-out. Trying again needs no signal handler in a library, and only
+    // happens while somebody else is in the middle of an operation.
+    let deadline = deadline.max(Instant::now() + LEAST_PATIENCE);
+    let mut pause = Duration::from_micros(20);
+    while Instant::now() < deadline {
+        std::thread::sleep(pause);
+        if try_acquire(file)? {
+            return Ok(true);
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(false)
+}
+
+fn try_acquire(file: &File) -> io::Result<bool> {
+    match fs2::FileExt::try_lock_exclusive(file) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        other => other.map(|()| true),
+    }
+}
+
+/// Unlocks `file`. It cannot fail for a lock that is held.
+pub(super) fn release(file: &File) {
+    let _ = fs2::FileExt::unlock(file);
+}
+
+fn range(owner: u32, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: owner_offset(owner) as libc::off_t,
+        l_len: OWNER_BYTES as libc::off_t,
+        l_pid: 0,
+    }
+}
+
+/// Tries to become the living owner behind the entry `owner`, for as long as `file` is open.
+///
+/// # Errors
+/// Those of fcntl(2) with F_OFD_SETLK.
+pub(super) fn claim_owner(file: &File, owner: u32) -> io::Result<bool> {
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&range(owner, libc::F_WRLCK))) {
+        Ok(_) => Ok(true),
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ceases to be that owner.
+pub(super) fn disclaim_owner(file: &File, owner: u32) {
+    // Unlocking cannot fail; at worst the entry stays ours until the file is closed.
+    let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&range(owner, libc::F_UNLCK)));
+}
+
+/// Whether a living process is behind the entry `owner`.
+///
+/// # Errors
+/// Those of fcntl(2) with F_OFD_GETLK.
+pub(super) fn owner_lives(file: &File, owner: u32) -> io::Result<bool> {
+    let mut range = range(owner, libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut range))?;
+    Ok(range.l_type != libc::F_UNLCK as libc::c_short)
+}

@@ -1,0 +1,216 @@
+//! A segment's file in memory: the [`Memory`] that real queues use.
+//!
+//! One of the rooms where `unsafe` is allowed. Nothing here ever makes a `&[u8]` or `&mut` into
+//! the mapping, because other processes write to it: words are reached as atomics, everything else
+//! is copied through raw pointers, and every access is checked against the length that the file has.
+#![allow(unsafe_code)]
+
+use super::format::{GROUP, LARGEST_SEGMENT};
+use super::memory::Memory;
+use super::wait;
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Address space taken beyond the file's present length, at most, in bytes, so that growth seldom
+/// means mapping anew. It costs nothing: pages are mapped when they are touched.
+const LARGEST_ADVANCE: u64 = 256 << 20;
+
+/// A mapping of a segment's file.
+pub(crate) struct Map {
+    base: NonNull<u8>,
+    /// Bytes of address space.
+    mapped: u64,
+    /// Bytes that may be touched: what the file was seen to have, at most `mapped`.
+    length: u64,
+    file: File,
+}
+
+// SAFETY: the mapping belongs to the Map alone, and its methods that store take `&mut self`.
+unsafe impl Send for Map {}
+
+impl Map {
+    /// Maps `file`, with room to grow to `expected` bytes without being mapped again.
+    ///
+    /// # Errors
+    /// Those of fstat(2) and mmap(2).
+    pub(crate) fn new(file: File, expected: u64) -> io::Result<Map> {
+        let length = file.metadata()?.len().min(LARGEST_SEGMENT);
+        let generous = (length + expected.min(LARGEST_ADVANCE)).max(GROUP).next_multiple_of(GROUP);
+        // With little address space (ulimit -v), what there is must do.
+        let (base, mapped) = match map(&file, generous) {
+            Ok(base) => (base, generous),
+            Err(_) => (map(&file, length.max(GROUP))?, length.max(GROUP)),
+        };
+        Ok(Map { base, mapped, length, file })
+    }
+
+    /// The mapped file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The word at `offset`, which other processes change at any time.
+    pub(crate) fn atomic32(&self, offset: u64) -> Option<&AtomicU32> {
+        if offset % 4 != 0 || !self.contains(offset, 4) {
+            return None;
+        }
+        // SAFETY: aligned (the base is page-aligned), inside the mapping and the file, and all
+        // other accesses to it are atomic too. The mapping outlives the borrow of `self`.
+        Some(unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(offset as usize).cast()) })
+    }
+
+    fn atomic64(&self, offset: u64) -> Option<&AtomicU64> {
+        if offset % 8 != 0 || !self.contains(offset, 8) {
+            return None;
+        }
+        // SAFETY: as in `atomic32`.
+        Some(unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset as usize).cast()) })
+    }
+
+    fn contains(&self, offset: u64, bytes: u64) -> bool {
+        offset.checked_add(bytes).is_some_and(|end| end <= self.length)
+    }
+
+    fn unmap(&mut self) {
+        // SAFETY: base and mapped are those of our own mmap, and no reference into it is alive, for
+        // all borrow `self`. A failure would only leak address space.
+        let _ = unsafe { munmap(self.base.cast::<c_void>(), self.mapped as usize) };
+    }
+}
+
+fn map(file: &File, bytes: u64) -> io::Result<NonNull<u8>> {
+    let length = usize::try_from(bytes).ok().and_then(NonZeroUsize::new).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours.
+    let base =
+        unsafe { mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, file, 0) };
+    Ok(base?.cast())
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        self.unmap();
+    }
+}
+
+impl Memory for Map {
+    fn load32(&self, offset: u64) -> u32 {
+        self.atomic32(offset).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn load(&self, offset: u64) -> u64 {
+        self.atomic64(offset).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn store32(&mut self, offset: u64, value: u32) {
+        if let Some(word) = self.atomic32(offset) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn store(&mut self, offset: u64, value: u64) {
+        if let Some(word) = self.atomic64(offset) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn read(&self, offset: u64, into: &mut [u8]) {
+        if !self.contains(offset, into.len() as u64) {
+            into.fill(0);
+            return;
+        }
+        // SAFETY: the source is inside the mapping and the file; the target is private memory of
+        // that length. Others may store meanwhile only if they break the protocol; then the copy
+        // holds a mixture, which the checks that follow every read refuse.
+        unsafe { self.base.as_ptr().add(offset as usize).copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) }
+    }
+
+    fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>) {
+        if !self.contains(offset, length) {
+            return;
+        }
+        let length = length as usize;
+        buffer.reserve(length);
+        // SAFETY: as in `read`; the target is the reserved tail of the vector, all of which is
+        // initialized by the copy before the new length says so.
+        unsafe {
+            let target = buffer.as_mut_ptr().add(buffer.len());
+            self.base.as_ptr().add(offset as usize).copy_to_nonoverlapping(target, length);
+            buffer.set_len(buffer.len() + length);
+        }
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        if !self.contains(offset, bytes.len() as u64) {
+            return;
+        }
+        // SAFETY: the target is inside the mapping and the file; the source is private memory, so
+        // the two do not overlap. The fence keeps these stores before the ones that publish them.
+        unsafe { self.base.as_ptr().add(offset as usize).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
+        std::sync::atomic::fence(Ordering::Release);
+    }
+
+    fn wake(&mut self, offset: u64, count: u32) {
+        if let Some(word) = self.atomic32(offset) {
+            wait::wake(word, count);
+        }
+    }
+
+    fn reach(&mut self, end: Option<u64>) -> io::Result<()> {
+        if end.is_some_and(|end| end <= self.length) {
+            return Ok(());
+        }
+        let length = self.file.metadata()?.len().min(LARGEST_SEGMENT);
+        if end.is_some_and(|end| length < end) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if length > self.mapped {
+            let mapped = (length + (length / 2).min(LARGEST_ADVANCE)).next_multiple_of(GROUP);
+            let base = map(&self.file, mapped)?;
+            self.unmap();
+            (self.base, self.mapped) = (base, mapped);
+        }
+        self.length = length;
+        Ok(())
+    }
+
+    fn grow(&mut self, from: u64, to: u64) -> io::Result<()> {
+        let offset = |value: u64| i64::try_from(value).map_err(|_| io::ErrorKind::InvalidInput);
+        // Reserved now, a full file system is an error here instead of a SIGBUS at the first store.
+        let reserved = loop {
+            match fallocate(&self.file, FallocateFlags::empty(), offset(from)?, offset(to - from)?) {
+                Err(nix::errno::Errno::EINTR) => {}
+                other => break other,
+            }
+        };
+        match reserved {
+            Ok(()) => {}
+            // A file system without fallocate(2): writing zeros reserves as well.
+            Err(nix::errno::Errno::EOPNOTSUPP) => {
+                use std::os::unix::fs::FileExt;
+                let zeros = [0; 4096];
+                let mut at = from;
+                while at < to {
+                    let length = (to - at).min(4096) as usize;
+                    self.file.write_all_at(&zeros[..length], at)?;
+                    at += length as u64;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.reach(Some(to))
+    }
+
+    fn release(&mut self, from: u64, _to: u64) {
+        // Nobody touches what is beyond the grown part, so the file may as well end there. That
+        // it cannot be shortened is no failure: the space is used again when the queue grows.
+        if self.file.set_len(from).is_ok() {
+            self.length = self.length.min(from);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The one narrow seam through which every load from a segment and every store into it goes.
+//!
+//! The operations ([`super::store`]) know nothing of files and mappings: they see a `Memory`. A
+//! mapped file is one; a test's vector, which can record the stores and stop after any, is another.
+
+use std::io;
+
+/// The bytes of a segment, shared with processes that may do anything to them at any time.
+///
+/// Offsets are bytes from the start of the segment. An access outside it does nothing and reads as
+/// zero: a hostile segment must not get a crash out of us, and whoever computed the offset names the
+/// field that was wrong.
+pub(crate) trait Memory {
+    /// The 32-bit word at `offset`, a multiple of 4.
+    fn load32(&self, offset: u64) -> u32;
+    /// The 64-bit word at `offset`, a multiple of 8.
+    fn load(&self, offset: u64) -> u64;
+    /// Stores the 32-bit word at `offset`, a multiple of 4, after everything stored before.
+    fn store32(&mut self, offset: u64, value: u32);
+    /// Stores the 64-bit word at `offset`, a multiple of 8, after everything stored before.
+    fn store(&mut self, offset: u64, value: u64);
+    /// Copies bytes out of the segment.
+    fn read(&self, offset: u64, into: &mut [u8]);
+    /// Appends `length` bytes of the segment to `buffer`.
+    fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>);
+    /// Copies bytes into the segment.
+    fn write(&mut self, offset: u64, bytes: &[u8]);
+    /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`.
+    fn wake(&mut self, offset: u64, count: u32);
+    /// Makes the bytes up to `end` accessible, or all there are: another process may have grown the
+    /// segment. An error of the kind `UnexpectedEof` says that it is shorter.
+    fn reach(&mut self, end: Option<u64>) -> io::Result<()>;
+    /// Makes sure that the bytes `from..to` exist and can be stored to without a fault.
+    fn grow(&mut self, from: u64, to: u64) -> io::Result<()>;
+    /// Gives the storage behind `from..to` back to the system; the bytes read as zero afterwards.
+    fn release(&mut self, from: u64, to: u64);
+}

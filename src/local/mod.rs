@@ -1,0 +1,431 @@
+//! Queues on this machine: a segment, the lock on it, and sleeping on its words.
+//!
+//! `LocalQueue` is glue: it locks, lets [`store`] do the operation, unlocks, and sleeps. What
+//! a segment looks like is in `format`, what can be done to it in `store`, both pure.
+
+mod directory;
+mod file;
+mod format;
+mod lock;
+mod map;
+mod memory;
+mod store;
+mod wait;
+
+pub use format::{
+    CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS,
+};
+pub use wait::{Watch, sleep, spin};
+
+use crate::error::{Error, Result};
+use crate::message::Run;
+use crate::name::{Address, printable};
+use crate::place::Place;
+use crate::queue::{Deadline, Frame, Limits, Queue, Status, Taken, Want};
+use file::SegmentFile;
+use format::Stamp;
+use map::Map;
+use memory::Memory;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use store::{Fault, Lease, Store};
+
+/// How long a sleeper sleeps at most: whoever was woken for a message may have died with the wake-up,
+/// and a file can be unlinked by hand.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The same while others hold leases: nothing wakes a sleeper when one of them is killed.
+const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(100);
+
+/// What distinguishes a new queue from all others.
+#[derive(Clone, Copy, Debug)]
+pub struct Creation {
+    /// Nanoseconds since the Unix epoch.
+    pub at: u64,
+    /// Different for every queue.
+    pub uuid: [u8; 16],
+}
+
+impl Creation {
+    /// A creation at this moment.
+    ///
+    /// # Errors
+    /// When the kernel gives no random numbers.
+    pub fn now() -> Result<Self> {
+        let failed = |error| Error::io("read /proc/sys/kernel/random/uuid", error);
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(failed)?;
+        let mut uuid = [0; 16];
+        let digits: Vec<u8> =
+            text.bytes().filter_map(|byte| char::from(byte).to_digit(16)).map(|digit| digit as u8).collect();
+        for (byte, pair) in uuid.iter_mut().zip(digits.chunks(2)) {
+            *byte = pair.iter().fold(0, |value, digit| value << 4 | digit);
+        }
+        Ok(Creation { at: now(), uuid })
+    }
+}
+
+/// A queue in a segment file.
+pub struct LocalQueue {
+    segment: SegmentFile,
+    name: String,
+    store: Store<Map>,
+    /// Our entry in the table of owners, while its lock is ours.
+    owner: Option<u32>,
+    leases: Vec<Lease>,
+    frames: Vec<Frame>,
+    /// When dead owners were last looked for.
+    owners_checked: Option<Instant>,
+    /// What the data wake word read when the last take with `watch`, or without, found nothing.
+    seen: u32,
+    /// Whether the path names our file has been checked since the last sleep.
+    still_named: bool,
+    /// Takes that found nothing since the last that found something.
+    idle_looks: u32,
+}
+
+impl LocalQueue {
+    /// Opens the queue at `address`.
+    ///
+    /// # Errors
+    /// See [`crate::queue::open`].
+    pub fn open(place: &Place, address: &Address) -> Result<Self> {
+        let segment = SegmentFile::new(place, address);
+        let file = segment.open()?;
+        Self::on(segment, address, file)
+    }
+
+    /// Creates the queue at `address`.
+    ///
+    /// # Errors
+    /// See [`crate::queue::create`].
+    pub fn create(place: &Place, address: &Address, limits: &Limits, creation: Creation) -> Result<Self> {
+        let segment = SegmentFile::new(place, address);
+        let stamp = Stamp {
+            capacity: limits.capacity,
+            max_items: limits.max_items.unwrap_or(format::NO_LIMIT),
+            created: creation.at,
+            uuid: creation.uuid,
+        };
+        let file = segment.create(limits.mode, |file| {
+            let doing = || format!("create queue '{address}'");
+            file.set_len(format::GROUP).map_err(|error| Error::io(doing(), error))?;
+            let mut memory = Map::new(file.try_clone().map_err(|error| Error::io(doing(), error))?, 0)
+                .map_err(|error| Error::io(doing(), error))?;
+            memory.grow(0, format::GROUP).map_err(|error| Error::io(doing(), error))?;
+            Store::initialize(&mut memory, &stamp);
+            Ok(())
+        })?;
+        Self::on(segment, address, file)
+    }
+
+    fn on(segment: SegmentFile, address: &Address, file: File) -> Result<Self> {
+        let unusable = |reason: String| Error::Unusable { path: printable(segment.path()), reason };
+        let mut stamp = [0; format::STAMP_BYTES];
+        match file.read_exact_at(&mut stamp, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(unusable("it is too short to be an ipcq segment".into()));
+            }
+            other => other.map_err(|error| Error::io(format!("read {}", printable(segment.path())), error))?,
+        }
+        let stamp = Stamp::decode(&stamp).map_err(unusable)?;
+        let map = Map::new(file, stamp.capacity).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
+        Ok(LocalQueue {
+            name: address.to_string(),
+            segment,
+            store: Store::new(map, stamp),
+            owner: None,
+            leases: Vec::new(),
+            frames: Vec::new(),
+            owners_checked: None,
+            seen: 0,
+            still_named: false,
+            idle_looks: 0,
+        })
+    }
+
+    /// Does `operation` while nobody else can touch the segment.
+    fn locked<T>(&mut self, deadline: Deadline, operation: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let failed = |error| Error::io(format!("lock queue '{}'", self.name), error);
+        if !lock::acquire(self.store.memory().file(), deadline).map_err(failed)? {
+            return Err(Error::LockTimeout { name: self.name.clone() });
+        }
+        let result = self.prepare().and_then(|()| operation(self));
+        lock::release(self.store.memory().file());
+        result
+    }
+
+    /// Brings the segment, and our view of it, to where an operation can start.
+    fn prepare(&mut self) -> Result<()> {
+        if !self.still_named {
+            let named = self.segment.still_names(self.store.memory().file());
+            if !named.map_err(|error| Error::io(format!("look for queue '{}'", self.name), error))? {
+                return Err(Error::Removed { name: self.name.clone() });
+            }
+            self.still_named = true;
+        }
+        if let Err(error) = self.store.reach() {
+            return Err(match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.fault(Fault::Damaged {
+                    field: "grown",
+                    problem: "is more than the file has: it has been truncated".into(),
+                }),
+                _ => Error::io(format!("map queue '{}'", self.name), error),
+            });
+        }
+        self.store.recover().map_err(|fault| self.fault(fault))
+    }
+
+    fn fault(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::Damaged { field, problem } => {
+                Error::Damaged { path: printable(self.segment.path()), field, problem }
+            }
+            Fault::Storage(error) => Error::io(format!("make queue '{}' larger", self.name), error),
+        }
+    }
+
+    /// Gives back what dead owners hold. Once on our first look, and then every now and then: a
+    /// consumer that always finds something must notice as well.
+    fn return_leases_of_the_dead(&mut self) -> Result<()> {
+        let others: Vec<u32> = self.store.owners_in_use().others(self.owner).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if self.owners_checked.is_some_and(|checked| now - checked < LOOK_FOR_DEAD_OWNERS) {
+            return Ok(());
+        }
+        self.owners_checked = Some(now);
+        for owner in others {
+            let lives = lock::owner_lives(self.store.memory().file(), owner);
+            if !lives.map_err(|error| Error::io(format!("look for the owners of leases in '{}'", self.name), error))? {
+                self.store.return_all_of(owner).map_err(|fault| self.fault(fault))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes us an owner. `None`: all entries are taken by living processes.
+    fn claim_owner(&mut self) -> Result<Option<u32>> {
+        if self.owner.is_none() {
+            for owner in self.store.owners_in_use().free() {
+                let claimed = lock::claim_owner(self.store.memory().file(), owner);
+                if claimed.map_err(|error| Error::io(format!("become an owner of leases in '{}'", self.name), error))? {
+                    self.owner = Some(owner);
+                    break;
+                }
+            }
+        }
+        Ok(self.owner)
+    }
+
+    /// Gives up our entry in the table of owners; others may need it while we sleep.
+    fn disclaim_owner(&mut self) -> Result<()> {
+        if let Some(owner) = self.owner.take() {
+            let cleared = self.store.clear_owner(owner).map_err(|fault| self.fault(fault));
+            lock::disclaim_owner(self.store.memory().file(), owner);
+            cleared?;
+        }
+        Ok(())
+    }
+
+    fn take_locked(&mut self, want: Want, watch: bool) -> Result<Taken> {
+        self.return_leases_of_the_dead()?;
+        let taken = match self.claim_owner()? {
+            Some(owner) => {
+                let want = store::Want {
+                    messages: want.messages,
+                    bytes: want.bytes,
+                    owner,
+                    pid: std::process::id(),
+                    now: now(),
+                };
+                self.store.take(&want, &mut self.leases).map_err(|fault| self.fault(fault))?
+            }
+            None => store::Taken::Nothing,
+        };
+        match taken {
+            store::Taken::Leases => {
+                self.idle_looks = 0;
+                self.frames.extend(self.leases.iter().map(frame));
+                return Ok(Taken::Messages);
+            }
+            store::Taken::Removed => return Err(Error::Removed { name: self.name.clone() }),
+            store::Taken::Nothing | store::Taken::Drained => {}
+        }
+        self.seen = self.store.memory().load32(format::DATA_WAKE);
+        if watch {
+            self.disclaim_owner()?;
+            // A queue that stays empty gives its storage back; one that is merely faster than its
+            // producer does not, or the pages would come and go all the time.
+            if self.idle_looks > 0 {
+                self.store.trim().map_err(|fault| self.fault(fault))?;
+            }
+            self.idle_looks += 1;
+            self.store.register_data_waiter();
+            self.still_named = false;
+        }
+        Ok(if taken == store::Taken::Drained { Taken::Drained } else { Taken::Nothing })
+    }
+
+    /// Puts what there is room for, or notes that we wait for room.
+    fn put_locked(&mut self, run: &Run<'_>, together: bool, wait: bool) -> Result<Option<u64>> {
+        let put = self.store.put(run, together, now()).map_err(|fault| self.fault(fault))?;
+        match put {
+            store::Put::Done(count) => Ok(Some(count)),
+            store::Put::Closed => Err(Error::Closed { name: self.name.clone() }),
+            store::Put::Removed => Err(Error::Removed { name: self.name.clone() }),
+            store::Put::Full => {
+                // A dead consumer's leases cannot make room, but whoever takes them next can.
+                self.return_leases_of_the_dead()?;
+                if wait {
+                    self.seen = self.store.register_space_waiter();
+                    self.still_named = false;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn watch_space(&self) -> Option<Watch<'_>> {
+        self.store.memory().atomic32(format::SPACE_WAKE).map(|word| Watch::new(word, self.seen))
+    }
+}
+
+impl Queue for LocalQueue {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capacity(&self) -> u64 {
+        self.store.stamp().capacity
+    }
+
+    fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64> {
+        let stamp = *self.store.stamp();
+        let together = together && run.message_bytes() <= stamp.capacity && run.count() <= stamp.max_items;
+        let mut left = *run;
+        while left.count() > 0 {
+            let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
+            match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time))? {
+                Some(count) => left = left.after(&left.prefix(count, u64::MAX)),
+                None if !in_time => break,
+                None => {
+                    let wake_up = Instant::now() + self.look_again();
+                    let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
+                    let watch = self.watch_space();
+                    sleep(watch.as_slice(), Some(wake_up));
+                }
+            }
+        }
+        Ok(run.count() - left.count())
+    }
+
+    fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken> {
+        self.leases.clear();
+        self.frames.clear();
+        self.locked(deadline, |queue| queue.take_locked(want, watch))
+    }
+
+    fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    fn read(&mut self, index: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        let Some(lease) = self.leases.get(index) else { return Ok(()) };
+        self.store.read(lease, buffer).map_err(|fault| self.fault(fault))
+    }
+
+    fn settle(&mut self, delivered: u64, stay: bool) -> Result<()> {
+        let (leases, Some(owner)) = (std::mem::take(&mut self.leases), self.owner) else { return Ok(()) };
+        self.frames.clear();
+        let result = self.locked(None, |queue| {
+            let settled = queue.store.settle(owner, &leases, delivered, !stay, now());
+            let settled = settled.and_then(|()| if stay { Ok(()) } else { queue.store.trim() });
+            settled.map_err(|fault| queue.fault(fault))
+        });
+        if !stay {
+            self.owner = None;
+            lock::disclaim_owner(self.store.memory().file(), owner);
+        }
+        // The vector is kept: a stream settles thousands of times.
+        self.leases = leases;
+        self.leases.clear();
+        result
+    }
+
+    fn watch(&self) -> Option<Watch<'_>> {
+        self.store.memory().atomic32(format::DATA_WAKE).map(|word| Watch::new(word, self.seen))
+    }
+
+    fn look_again(&self) -> Duration {
+        let others_hold_leases = self.store.owners_in_use().others(self.owner).next().is_some();
+        if others_hold_leases || (self.idle_looks == 1 && self.store.has_grown_large()) {
+            LOOK_FOR_DEAD_OWNERS
+        } else {
+            LOOK_AGAIN
+        }
+    }
+
+    fn close(&mut self, deadline: Deadline) -> Result<()> {
+        self.locked(deadline, |queue| {
+            if queue.counts()?.removed {
+                return Err(Error::Removed { name: queue.name.clone() });
+            }
+            queue.store.close().map_err(|fault| queue.fault(fault))
+        })
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        self.locked(None, |queue| {
+            // Unlinked first: were we killed between the two, sleepers would find the file gone
+            // within a second, while a marked file that is still there would serve nobody.
+            queue.segment.unlink()?;
+            queue.store.mark_removed().map_err(|fault| queue.fault(fault))
+        })
+    }
+
+    fn status(&mut self) -> Result<Status> {
+        let counts = self.locked(None, LocalQueue::counts)?;
+        let stamp = self.store.stamp();
+        Ok(Status {
+            path: printable(self.segment.path()),
+            ready: counts.ready,
+            leased: counts.leased,
+            delayed: counts.delayed,
+            dead: counts.dead,
+            bytes: counts.bytes,
+            capacity: stamp.capacity,
+            max_items: Some(stamp.max_items).filter(|items| *items != format::NO_LIMIT),
+            closed: counts.closed,
+            paused: counts.paused,
+            put: counts.put,
+            got: counts.got,
+            returned: counts.returned,
+        })
+    }
+}
+
+impl LocalQueue {
+    fn counts(&mut self) -> Result<store::Counts> {
+        self.store.counts().map_err(|fault| self.fault(fault))
+    }
+}
+
+fn frame(lease: &Lease) -> Frame {
+    let record = &lease.record;
+    Frame {
+        first_id: record.first_id(),
+        count: record.count().into(),
+        bytes: record.length(),
+        attempt: record.attempts(),
+        framing: record.framing(),
+        json: record.json(),
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

@@ -1,0 +1,170 @@
+//! The record of a frame, in private memory: a run of messages that share one fate.
+
+use super::super::format::{self, RECORD_WORDS};
+use super::super::memory::Memory;
+use super::{Result, damaged};
+use crate::message::Framing;
+
+/// `RECORD_KIND` of a frame; the only kind so far.
+const KIND_FRAME: u8 = 1;
+/// Bit of `RECORD_FLAGS`: each message is compact JSON.
+const FLAG_JSON: u8 = 1;
+
+const RECORD_BYTES: usize = RECORD_WORDS * 8;
+
+/// What becomes of a frame next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// Can be got; is in the list of ready frames.
+    Ready = 1,
+    /// Given to an owner; is in the owner's list.
+    Leased = 2,
+}
+
+/// A copy of a record. Nothing in it has been believed before [`Record::load`] checked it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    bytes: [u8; RECORD_BYTES],
+}
+
+macro_rules! accessors {
+    ($($(#[$doc:meta])* $field:ident $type:ty, $name:ident $setter:ident;)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) fn $name(&self) -> $type {
+                <$type>::from_ne_bytes(self.field(format::$field))
+            }
+            pub(super) fn $setter(&mut self, value: $type) {
+                self.set_field(format::$field, value.to_ne_bytes());
+            }
+        )*
+    };
+}
+
+impl Record {
+    accessors! {
+        RECORD_KIND u8, kind set_kind;
+        RECORD_STATE u8, state_number set_state_number;
+        RECORD_FRAMING u8, framing_number set_framing_number;
+        RECORD_FLAGS u8, flags set_flags;
+        /// The id of the first message; the others follow.
+        RECORD_FIRST_ID u64, first_id set_first_id;
+        RECORD_COUNT u32, count set_count;
+        /// How often the messages have been handed out.
+        RECORD_ATTEMPTS u32, attempts set_attempts;
+        /// Where the payload starts, or 0: it is in the record itself.
+        RECORD_FIRST_UNIT u32, first_unit set_first_unit;
+        RECORD_LAST_UNIT u32, last_unit set_last_unit;
+        /// Bytes of payload, delimiters included.
+        RECORD_LENGTH u64, length set_length;
+        /// Bytes before the payload in its first unit, or in the record.
+        RECORD_SKIP u32, skip set_skip;
+        /// CRC-32 of the payload.
+        RECORD_CHECKSUM u32, checksum set_checksum;
+        RECORD_NEXT u32, next set_next;
+        RECORD_PREVIOUS u32, previous set_previous;
+        /// The owner's entry, counted from 1; 0 while not leased.
+        RECORD_OWNER u32, owner set_owner;
+        /// Nanoseconds since the Unix epoch.
+        RECORD_LEASED_AT u64, leased_at set_leased_at;
+        /// Nanoseconds since the Unix epoch.
+        RECORD_PUT_AT u64, put_at set_put_at;
+    }
+
+    /// A ready frame without payload.
+    pub(super) fn new(framing: Framing, json: bool) -> Self {
+        let mut record = Record { bytes: [0; RECORD_BYTES] };
+        record.set_kind(KIND_FRAME);
+        record.set_state(State::Ready);
+        record.set_framing_number(framing as u8);
+        record.set_flags(if json { FLAG_JSON } else { 0 });
+        record
+    }
+
+    /// Reads the record in `unit`, a unit in use, and checks what can be checked on its own.
+    pub(super) fn load<M: Memory>(memory: &M, unit: u32) -> Result<Self> {
+        let mut record = Record { bytes: [0; RECORD_BYTES] };
+        memory.read(format::unit_offset(unit), &mut record.bytes);
+        if record.kind() != KIND_FRAME {
+            return damaged("frame kind", format!("of unit {unit} is {}", record.kind()));
+        }
+        if record.state().is_none() {
+            return damaged("frame state", format!("of unit {unit} is {}", record.state_number()));
+        }
+        let Some(framing) = Framing::from_number(record.framing_number()) else {
+            return damaged("framing", format!("of unit {unit} is {}", record.framing_number()));
+        };
+        let (count, length, skip) = (u64::from(record.count()), record.length(), u64::from(record.skip()));
+        if count == 0 || (framing == Framing::Whole && count != 1) || (framing != Framing::Whole && count > length) {
+            return damaged("message count", format!("of unit {unit} is {count}"));
+        }
+        let room = if record.is_inline() { format::INLINE_BYTES } else { memory.load(format::GROWN) };
+        if skip.saturating_add(length) > room {
+            return damaged("payload bytes", format!("of unit {unit} are {length}, more than it can have"));
+        }
+        if !record.is_inline() && (skip >= format::UNIT || length == 0) {
+            return damaged("skipped bytes", format!("of unit {unit} are {skip}"));
+        }
+        Ok(record)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The words that differ from `before`: offset in the record, new value.
+    pub(super) fn changed_words(&self, before: &Record) -> impl Iterator<Item = (u64, u64)> {
+        let words = |record: &Record| -> [u64; RECORD_WORDS] {
+            std::array::from_fn(|word| u64::from_ne_bytes(record.field(word as u64 * 8)))
+        };
+        let (old, new) = (words(before), words(self));
+        (0..RECORD_WORDS).filter(move |&word| old[word] != new[word]).map(move |word| (word as u64 * 8, new[word]))
+    }
+
+    pub(super) fn state(&self) -> Option<State> {
+        [State::Ready, State::Leased].into_iter().find(|state| *state as u8 == self.state_number())
+    }
+
+    pub(super) fn set_state(&mut self, state: State) {
+        self.set_state_number(state as u8);
+    }
+
+    /// How the messages are told apart. [`Record::load`] has refused any other number.
+    pub(crate) fn framing(&self) -> Framing {
+        Framing::from_number(self.framing_number()).unwrap_or(Framing::Whole)
+    }
+
+    /// Whether each message is compact JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.flags() & FLAG_JSON != 0
+    }
+
+    /// Whether the payload is in the record itself.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.first_unit() == 0
+    }
+
+    /// Bytes that the messages count against the capacity: without their delimiters.
+    pub(super) fn message_bytes(&self) -> u64 {
+        match self.framing() {
+            Framing::Whole => self.length(),
+            _ => self.length() - u64::from(self.count()),
+        }
+    }
+
+    /// Units of payload outside the record.
+    pub(super) fn payload_units(&self) -> u64 {
+        if self.is_inline() { 0 } else { (u64::from(self.skip()) + self.length()).div_ceil(format::UNIT) }
+    }
+
+    fn field<const N: usize>(&self, offset: u64) -> [u8; N] {
+        let mut value = [0; N];
+        value.copy_from_slice(&self.bytes[offset as usize..][..N]);
+        value
+    }
+
+    fn set_field<const N: usize>(&mut self, offset: u64, value: [u8; N]) {
+        self.bytes[offset as usize..][..N].copy_from_slice(&value);
+    }
+}

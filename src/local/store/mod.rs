@@ -1,0 +1,128 @@
+//! What can be done to a segment: the operations, pure.
+//!
+//! A `Store` sees bytes through [`Memory`] and knows no file, clock or process: the time and the
+//! owner are parameters, and the caller holds the lock. Every operation is one or more transactions
+//! (`transaction.rs`), and after any prefix of its stores the segment is as before it or as after it.
+
+mod frame;
+mod owners;
+mod put;
+mod ready;
+mod settle;
+mod status;
+mod take;
+mod transaction;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use super::format::{self, Stamp};
+use super::memory::Memory;
+use std::io;
+use transaction::Transaction;
+
+pub(crate) use put::Put;
+pub(crate) use status::Counts;
+pub(crate) use take::{Lease, Taken, Want};
+
+/// Why an operation was not done.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// A field holds what it never may; nothing was changed.
+    Damaged {
+        /// The field's name, as in ipcq-segment(5).
+        field: &'static str,
+        /// What it says, as the end of a sentence that begins with the name.
+        problem: String,
+    },
+    /// The file system gave no room to grow, and nothing in the queue can make room.
+    Storage(io::Error),
+}
+
+/// The result of an operation on a segment.
+pub(crate) type Result<T> = std::result::Result<T, Fault>;
+
+/// That `field` says `problem`.
+fn damaged<T>(field: &'static str, problem: impl Into<String>) -> Result<T> {
+    Err(Fault::Damaged { field, problem: problem.into() })
+}
+
+/// Units that puts leave free, so that a get can take one message out of a run, or note its
+/// owner, on a file system that is full.
+const RESERVED_UNITS: u64 = 32;
+
+/// Frames that one transaction takes, finishes or returns; keeps it within the redo log.
+pub(crate) const FRAMES_AT_ONCE: usize = 32;
+
+/// A segment and the operations on it. The caller holds the lock around each call.
+pub(crate) struct Store<M> {
+    memory: M,
+    stamp: Stamp,
+    scratch: transaction::Scratch,
+}
+
+impl<M: Memory> Store<M> {
+    /// A store on `memory`, whose stamp has been read and checked once and for all.
+    pub(crate) fn new(memory: M, stamp: Stamp) -> Self {
+        Store { memory, stamp, scratch: transaction::Scratch::default() }
+    }
+
+    /// Writes the state of an empty queue; the memory reads as zero and has no other user yet.
+    pub(crate) fn initialize(memory: &mut M, stamp: &Stamp) {
+        memory.write(0, &stamp.encode());
+        memory.store(format::GROWN, format::GROUP);
+        memory.store(format::FRESH, u64::from(format::FIRST_UNIT));
+        memory.store(format::NEXT_ID, 1);
+    }
+
+    /// The memory, for the two words that waiting needs and for reading leased payload.
+    pub(crate) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Makes all that the segment says it has accessible.
+    ///
+    /// # Errors
+    /// Those of [`Memory::reach`].
+    pub(crate) fn reach(&mut self) -> io::Result<()> {
+        // A change that was committed and not applied may lie beyond what `grown` says so far.
+        let settled = self.memory.load32(format::COMMIT) == self.memory.load32(format::APPLIED);
+        let end = self.memory.load(format::GROWN);
+        self.memory.reach(Some(end).filter(|_| settled))
+    }
+
+    /// What was fixed at creation.
+    pub(crate) fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    /// Finishes what a process that died in the middle of a change had committed to. To be called
+    /// after every locking, before anything else; in the usual case it reads two words.
+    pub(crate) fn recover(&mut self) -> Result<()> {
+        transaction::recover(&mut self.memory)
+    }
+
+    fn begin(&mut self) -> Result<Transaction<'_, M>> {
+        Transaction::begin(&mut self.memory, &mut self.scratch)
+    }
+
+    /// Notes that the calling process is about to sleep until there is data, and says what the wake
+    /// word reads now.
+    pub(crate) fn register_data_waiter(&mut self) -> u32 {
+        self.register(format::DATA_WAKE, format::DATA_WAITERS)
+    }
+
+    /// The same for space.
+    pub(crate) fn register_space_waiter(&mut self) -> u32 {
+        self.register(format::SPACE_WAKE, format::SPACE_WAITERS)
+    }
+
+    /// Waiters are only ever counted too high: one that gives up or is killed stays counted until
+    /// the next wake of all. A count that is too high costs a system call, one too low a lost wake-up.
+    fn register(&mut self, word: u64, waiters: u64) -> u32 {
+        let count = self.memory.load32(waiters);
+        self.memory.store32(waiters, count.saturating_add(1));
+        self.memory.load32(word)
+    }
+}

@@ -1,0 +1,82 @@
+//! Putting: a run of messages becomes one ready frame at the end of the order.
+
+use super::super::format::{self, state};
+use super::super::memory::Memory;
+use super::frame::Record;
+use super::transaction::Wake;
+use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
+use crate::message::Run;
+
+/// What became of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// This many messages of the run, from its start, are in the queue.
+    Done(u64),
+    /// Nothing was put: there is no room now.
+    Full,
+    /// Nothing was put: the queue is closed.
+    Closed,
+    /// Nothing was put: the queue has been removed.
+    Removed,
+}
+
+impl<M: Memory> Store<M> {
+    /// Puts as many messages of `run` as there is room for, or, with `together`, all of them or none.
+    /// `now` is in nanoseconds since the Unix epoch.
+    pub(crate) fn put(&mut self, run: &Run<'_>, together: bool, now: u64) -> Result<Put> {
+        let Store { stamp, .. } = self;
+        let (capacity, max_items) = (stamp.capacity, stamp.max_items);
+        let mut transaction = self.begin()?;
+        let flags = transaction.get(format::STATE);
+        if flags & state::REMOVED != 0 {
+            return Ok(Put::Removed);
+        }
+        if flags & state::CLOSED != 0 {
+            return Ok(Put::Closed);
+        }
+        let waiting = transaction.get(format::READY) + transaction.get(format::DELAYED);
+        let live = waiting + transaction.get(format::LEASED) + transaction.get(format::DEAD);
+        // Empty messages have no bytes for the capacity to bound, so it bounds their number.
+        let items = max_items.saturating_sub(waiting).min(capacity.saturating_sub(live)).min(u64::from(u32::MAX));
+        let fits = run.prefix(items, capacity.saturating_sub(transaction.get(format::MESSAGE_BYTES)));
+        if fits.count() == 0 || (together && fits.count() < run.count()) {
+            return Ok(if run.count() == 0 { Put::Done(0) } else { Put::Full });
+        }
+
+        let length = fits.bytes().len() as u64;
+        let payload_units = if length <= format::INLINE_BYTES { 0 } else { length.div_ceil(format::UNIT) };
+        if let Err(error) = transaction.make_room(1 + payload_units + RESERVED_UNITS) {
+            // What others take out makes room; in an empty queue nobody will.
+            return if live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error)) };
+        }
+        let chain = transaction.allocate(1 + payload_units)?;
+        let unit = chain.first;
+        let mut record = Record::new(fits.framing(), fits.json);
+        if payload_units == 0 {
+            transaction.memory.write(format::unit_offset(unit) + format::INLINE, fits.bytes());
+        } else {
+            record.set_first_unit(transaction.link(unit)?);
+            record.set_last_unit(chain.last);
+            transaction.write_chain(record.first_unit(), 0, fits.bytes())?;
+        }
+        let first_id = transaction.get(format::NEXT_ID);
+        let Some(next_id) = first_id.checked_add(fits.count()) else { return damaged("next id", "has no successor") };
+        record.set_first_id(first_id);
+        record.set_count(fits.count() as u32);
+        record.set_length(length);
+        record.set_checksum(crc32fast::hash(fits.bytes()));
+        record.set_put_at(now);
+        transaction.new_record(unit, record);
+        transaction.append_ready(unit)?;
+        transaction.set(format::NEXT_ID, next_id);
+        transaction.add(format::READY, fits.count());
+        transaction.add(format::MESSAGE_BYTES, fits.message_bytes());
+        transaction.add(format::TOTAL_PUT, fits.count());
+        transaction.set(format::LAST_PUT, now);
+        let high_water = transaction.get(format::HIGH_WATER).max(transaction.get(format::MESSAGE_BYTES));
+        transaction.set(format::HIGH_WATER, high_water);
+        transaction.wake_data(Wake::Messages(fits.count()));
+        transaction.commit()?;
+        Ok(Put::Done(fits.count()))
+    }
+}

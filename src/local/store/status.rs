@@ -1,0 +1,70 @@
+//! The queue as a whole: its figures, closing it, marking it removed.
+
+use super::super::format::{self, state};
+use super::super::memory::Memory;
+use super::transaction::Wake;
+use super::{Result, Store};
+
+/// The figures of a queue at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub(crate) struct Counts {
+    pub(crate) ready: u64,
+    pub(crate) leased: u64,
+    pub(crate) delayed: u64,
+    pub(crate) dead: u64,
+    /// Bytes of all messages.
+    pub(crate) bytes: u64,
+    pub(crate) closed: bool,
+    pub(crate) paused: bool,
+    pub(crate) removed: bool,
+    /// Messages since the queue was created.
+    pub(crate) put: u64,
+    pub(crate) got: u64,
+    pub(crate) returned: u64,
+    /// The most bytes there ever were.
+    pub(crate) high_water: u64,
+    /// Bytes of storage that the segment occupies.
+    pub(crate) segment_bytes: u64,
+}
+
+impl<M: Memory> Store<M> {
+    /// The figures.
+    pub(crate) fn counts(&mut self) -> Result<Counts> {
+        let transaction = self.begin()?;
+        let flags = transaction.get(format::STATE);
+        Ok(Counts {
+            ready: transaction.get(format::READY),
+            leased: transaction.get(format::LEASED),
+            delayed: transaction.get(format::DELAYED),
+            dead: transaction.get(format::DEAD),
+            bytes: transaction.get(format::MESSAGE_BYTES),
+            closed: flags & state::CLOSED != 0,
+            paused: flags & (state::PUT_PAUSED | state::GET_PAUSED) != 0,
+            removed: flags & state::REMOVED != 0,
+            put: transaction.get(format::TOTAL_PUT),
+            got: transaction.get(format::TOTAL_GOT),
+            returned: transaction.get(format::TOTAL_RETURNED),
+            high_water: transaction.get(format::HIGH_WATER),
+            segment_bytes: transaction.get(format::GROWN),
+        })
+    }
+
+    /// Refuses puts from now on and wakes everyone who waits.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.mark(state::CLOSED)
+    }
+
+    /// Tells everyone who has the segment open that it is gone.
+    pub(crate) fn mark_removed(&mut self) -> Result<()> {
+        self.mark(state::REMOVED)
+    }
+
+    fn mark(&mut self, flag: u64) -> Result<()> {
+        let mut transaction = self.begin()?;
+        transaction.set(format::STATE, transaction.get(format::STATE) | flag);
+        transaction.wake_data(Wake::All);
+        transaction.wake_space();
+        transaction.commit()
+    }
+}

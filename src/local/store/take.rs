@@ -1,0 +1,271 @@
+//! Taking: the first ready messages are leased to an owner. They stay in the queue, invisible to
+//! others, until the lease is settled.
+
+use super::super::format::{self, state};
+use super::super::memory::Memory;
+use super::frame::{Record, State};
+use super::transaction::{Transaction, Wake};
+use super::units::{Chain, each_piece};
+use super::{FRAMES_AT_ONCE, Result, Store, damaged};
+
+/// How much to take, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Want {
+    /// At most this many messages; at least 1.
+    pub(crate) messages: u64,
+    /// No further frame once this many bytes of payload have been taken.
+    pub(crate) bytes: u64,
+    /// The owner's entry; it is in use by us or free.
+    pub(crate) owner: u32,
+    /// The process behind the owner.
+    pub(crate) pid: u32,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) now: u64,
+}
+
+/// One leased frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    /// Where its record is.
+    pub(crate) unit: u32,
+    /// A copy of its record as it was when it was taken.
+    pub(crate) record: Record,
+}
+
+/// What there was to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Leases have been added.
+    Leases,
+    /// Nothing is ready now.
+    Nothing,
+    /// Nothing is ready and nothing will be: closed and drained.
+    Drained,
+    /// The queue has been removed.
+    Removed,
+}
+
+impl<M: Memory> Store<M> {
+    /// Leases the first ready messages, adding them to `leases` in order.
+    pub(crate) fn take(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
+        let limited = self.stamp.max_items != format::NO_LIMIT;
+        let already = leases.len();
+        let mut transaction = self.begin()?;
+        let flags = transaction.get(format::STATE);
+        if flags & state::REMOVED != 0 {
+            return Ok(Taken::Removed);
+        }
+        if transaction.get(format::READY) == 0 {
+            let coming = transaction.get(format::LEASED) + transaction.get(format::DELAYED);
+            return Ok(if flags & state::CLOSED != 0 && coming == 0 { Taken::Drained } else { Taken::Nothing });
+        }
+        transaction.use_owner(want.owner, want.pid, want.now);
+        let (mut messages, mut bytes) = (0, 0);
+        while messages < want.messages && bytes < want.bytes && leases.len() - already < FRAMES_AT_ONCE {
+            let unit = transaction.get_unit(format::READY_FIRST)?;
+            if unit == 0 {
+                break;
+            }
+            let record = *transaction.record("first ready", unit)?;
+            if record.state() != Some(State::Ready) {
+                return damaged("frame state", format!("of the ready unit {unit} is {}", record.state_number()));
+            }
+            let taken = if u64::from(record.count()) <= want.messages - messages {
+                transaction.remove_first_ready(unit)?;
+                unit
+            } else {
+                match transaction.split_first(unit, want.messages - messages)? {
+                    Some(part) => part,
+                    // No unit to be had on a full file system: later, when others have finished.
+                    None => break,
+                }
+            };
+            transaction.add_lease(want.owner, taken, want.now)?;
+            let record = *transaction.record("first lease", taken)?;
+            messages += u64::from(record.count());
+            bytes += record.length();
+            leases.push(Lease { unit: taken, record });
+        }
+        if messages == 0 {
+            return if transaction.get(format::READY_FIRST) == 0 {
+                damaged("ready messages", "counts messages where the list has none")
+            } else {
+                Ok(Taken::Nothing)
+            };
+        }
+        transaction.subtract(format::READY, messages)?;
+        transaction.add(format::LEASED, messages);
+        if transaction.get(format::READY) > 0 {
+            // Those who were woken for what is left may have died on the way.
+            transaction.wake_data(Wake::Messages(1));
+        }
+        if limited {
+            transaction.wake_space();
+        }
+        transaction.commit()?;
+        Ok(Taken::Leases)
+    }
+}
+
+impl<M: Memory> Store<M> {
+    /// Appends the payload of a lease to `buffer`, checked against its checksum. Needs no lock: what is
+    /// leased does not change.
+    pub(crate) fn read(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
+        let start = buffer.len();
+        each_piece(&self.memory, lease.unit, &lease.record, |offset, length| {
+            self.memory.append(offset, length, buffer);
+            Ok(true)
+        })?;
+        if crc32fast::hash(&buffer[start..]) != lease.record.checksum() {
+            buffer.truncate(start);
+            return damaged("payload checksum", format!("of unit {} does not fit the payload", lease.unit));
+        }
+        Ok(())
+    }
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    /// Splits the first `count` messages off the frame in `unit`, fewer than it has, into a frame that
+    /// is in no list. Nothing of the payload moves but the unit that both need. `None` if
+    /// there is no unit to be had.
+    fn split_first(&mut self, unit: u32, count: u64) -> Result<Option<u32>> {
+        let whole = *self.record("first ready", unit)?;
+        let (length, checksum) = measure(self.memory, unit, &whole, count)?;
+        let boundary_offset = u64::from(whole.skip()) + length;
+        let fits_inline = length <= format::INLINE_BYTES;
+        let shares_unit = !fits_inline && boundary_offset % format::UNIT != 0;
+        if self.make_room(1 + u64::from(shares_unit)).is_err() {
+            return Ok(None);
+        }
+        let part_unit = self.allocate(1)?.first;
+        let mut part = whole;
+        part.set_count(count as u32);
+        part.set_length(length);
+        part.set_checksum(checksum);
+
+        if fits_inline {
+            let mut payload = [0; format::INLINE_BYTES as usize];
+            copy_payload(self.memory, unit, &whole, &mut payload[..length as usize])?;
+            self.memory.write(format::unit_offset(part_unit) + format::INLINE, &payload[..length as usize]);
+            part.set_first_unit(0);
+            part.set_last_unit(0);
+            part.set_skip(0);
+            self.advance(unit, count, length, checksum)?;
+        } else {
+            // The part keeps the leading units, the shared one included; the rest gets a copy of that.
+            let mut last = 0;
+            let mut next = whole.first_unit();
+            for _ in 0..boundary_offset.div_ceil(format::UNIT) {
+                last = next;
+                next = if last == whole.last_unit() { 0 } else { self.link(last)? };
+            }
+            part.set_last_unit(last);
+            let mut rest_last = whole.last_unit();
+            let rest_first = if shares_unit {
+                let copy = self.allocate(1)?.first;
+                let mut bytes = [0; format::UNIT as usize];
+                self.memory.read(format::unit_offset(last), &mut bytes);
+                self.memory.write(format::unit_offset(copy), &bytes);
+                if next == 0 {
+                    rest_last = copy;
+                } else {
+                    self.link_allocated(copy, next);
+                }
+                copy
+            } else {
+                next
+            };
+            let rest = self.record("first ready", unit)?;
+            rest.set_first_unit(rest_first);
+            rest.set_last_unit(rest_last);
+            rest.set_skip((boundary_offset % format::UNIT) as u32);
+            rest.drop_messages(count, length, checksum);
+        }
+        self.new_record(part_unit, part);
+        Ok(Some(part_unit))
+    }
+
+    /// Drops the first `count` messages, `length` bytes with that checksum, from the frame in `unit`,
+    /// and frees the units that held nothing else.
+    pub(super) fn advance(&mut self, unit: u32, count: u64, length: u64, checksum: u32) -> Result<()> {
+        let mut record = *self.record("first ready", unit)?;
+        let skip = u64::from(record.skip()) + length;
+        if record.is_inline() {
+            record.set_skip(skip as u32);
+        } else {
+            let emptied = skip / format::UNIT;
+            if emptied > 0 {
+                let first = record.first_unit();
+                let mut last = first;
+                for _ in 1..emptied {
+                    last = self.link(last)?;
+                }
+                record.set_first_unit(self.link(last)?);
+                self.free(Chain { first, last, units: emptied });
+            }
+            record.set_skip((skip % format::UNIT) as u32);
+        }
+        record.drop_messages(count, length, checksum);
+        *self.record("first ready", unit)? = record;
+        Ok(())
+    }
+}
+
+impl Record {
+    fn drop_messages(&mut self, count: u64, length: u64, checksum: u32) {
+        self.set_first_id(self.first_id() + count);
+        self.set_count(self.count() - count as u32);
+        self.set_length(self.length() - length);
+        self.set_checksum(checksum_of_rest(self.checksum(), checksum, self.length()));
+    }
+}
+
+/// The CRC-32 of what follows a prefix, from that of both together and that of the prefix:
+/// crc(ab) = shift(crc(a), length of b) ^ crc(b), the identity behind zlib's crc32_combine.
+fn checksum_of_rest(both: u32, prefix: u32, rest_length: u64) -> u32 {
+    let mut shifted = crc32fast::Hasher::new_with_initial(prefix);
+    shifted.combine(&crc32fast::Hasher::new_with_initial_len(0, rest_length));
+    both ^ shifted.finalize()
+}
+
+/// Length in bytes, delimiters included, and checksum of the first `count` messages of a frame.
+pub(super) fn measure<M: Memory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<(u64, u32)> {
+    let Some(delimiter) = record.framing().delimiter() else { return Ok((record.length(), record.checksum())) };
+    let (mut left, mut length) = (count, 0);
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = [0; 4096];
+    each_piece(memory, unit, record, |offset, piece| {
+        let mut at = 0;
+        while at < piece && left > 0 {
+            let chunk = &mut buffer[..((piece - at) as usize).min(4096)];
+            memory.read(offset + at, chunk);
+            at += chunk.len() as u64;
+            let mut end = chunk.len();
+            for found in memchr::memchr_iter(delimiter, chunk) {
+                left -= 1;
+                if left == 0 {
+                    end = found + 1;
+                    break;
+                }
+            }
+            hasher.update(&chunk[..end]);
+            length += end as u64;
+        }
+        Ok(left > 0)
+    })?;
+    if left > 0 {
+        return damaged("message count", format!("of unit {unit} is more than its payload has"));
+    }
+    Ok((length, hasher.finalize()))
+}
+
+/// Copies the start of a frame's payload.
+fn copy_payload<M: Memory>(memory: &M, unit: u32, record: &Record, into: &mut [u8]) -> Result<()> {
+    let mut at = 0;
+    each_piece(memory, unit, record, |offset, piece| {
+        let length = (into.len() - at).min(piece as usize);
+        memory.read(offset, &mut into[at..at + length]);
+        at += length;
+        Ok(at < into.len())
+    })
+}

@@ -1,0 +1,296 @@
+//! One atomic change of a segment: all of it happens, or none, wherever its process dies.
+//!
+//! A transaction collects new values for words in private memory. [`Transaction::commit`] writes
+//! what nobody can see yet (records and payload in free units), then the new values of live words as
+//! pairs {offset, value} into the redo log, and then increments `commit`: the one commit point.
+//! Then the pairs are applied and `applied` follows. Whoever locks the segment and finds
+//! `applied != commit` applies the pairs again ([`recover`]), which does no harm twice.
+//!
+//! Sleepers are woken before the commit point. They need the lock to look, and we hold it, so they
+//! see the change if it happens; waking after it would leave a gap in which a kill loses the wake-up.
+
+use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field, LOG_PAIRS};
+use super::super::memory::Memory;
+use super::frame::Record;
+use super::{Result, damaged};
+
+/// Up to this many sleepers are all woken; above, one for each message. A woken process can be
+/// stopped or killed before it takes, so the more that are woken the better, but a thousand
+/// would fight for one lock.
+const WAKE_ALL: u32 = 8;
+
+/// How many sleepers a commit wakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// Nobody: what they wait for has not come.
+    #[default]
+    None,
+    /// Enough for this many messages.
+    Messages(u64),
+    /// Everyone.
+    All,
+}
+
+struct Touched {
+    unit: u32,
+    before: Record,
+    now: Record,
+    /// The unit was free: its record is invisible until the commit and needs no redo.
+    fresh: bool,
+}
+
+/// Buffers that live as long as the store, so that a transaction allocates nothing.
+#[derive(Default)]
+pub(super) struct Scratch {
+    records: Vec<Touched>,
+    words: Vec<(u64, u64)>,
+}
+
+/// A change in the making. Dropped without [`Transaction::commit`], it never was.
+pub(super) struct Transaction<'a, M> {
+    pub(super) memory: &'a mut M,
+    before: [u64; CONTROL_WORDS],
+    control: [u64; CONTROL_WORDS],
+    scratch: &'a mut Scratch,
+    wake_data: Wake,
+    wake_space: Wake,
+}
+
+fn control_index(offset: u64) -> usize {
+    ((offset - CONTROL) / 8) as usize
+}
+
+fn control_name(offset: u64) -> &'static str {
+    CONTROL_FIELDS.iter().find(|field: &&Field| field.offset == offset).map_or("control", |field| field.name)
+}
+
+impl<'a, M: Memory> Transaction<'a, M> {
+    pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch) -> Result<Self> {
+        scratch.records.clear();
+        scratch.words.clear();
+        let mut control = [0; CONTROL_WORDS];
+        for field in CONTROL_FIELDS {
+            control[control_index(field.offset)] = memory.load(field.offset);
+        }
+        let transaction =
+            Transaction { memory, before: control, control, scratch, wake_data: Wake::None, wake_space: Wake::None };
+        transaction.check_bounds()?;
+        Ok(transaction)
+    }
+
+    /// The two words on which every later bound rests.
+    fn check_bounds(&self) -> Result<()> {
+        let (grown, fresh) = (self.get(format::GROWN), self.get(format::FRESH));
+        if grown < format::GROUP || grown % format::GROUP != 0 || grown > format::LARGEST_SEGMENT {
+            return damaged("grown", format!("is {grown}, which is no length of a segment"));
+        }
+        if fresh < u64::from(format::FIRST_UNIT) || fresh > (grown / format::UNIT).max(u64::from(format::FIRST_UNIT)) {
+            return damaged("fresh unit", format!("is {fresh}, outside the segment"));
+        }
+        Ok(())
+    }
+
+    /// The control word at `offset`.
+    pub(super) fn get(&self, offset: u64) -> u64 {
+        self.control[control_index(offset)]
+    }
+
+    /// A control word that holds a unit's number, or 0 for none.
+    pub(super) fn get_unit(&self, offset: u64) -> Result<u32> {
+        let value = self.get(offset);
+        if value == 0 {
+            return Ok(0);
+        }
+        self.check_unit(control_name(offset), u32::try_from(value).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn set(&mut self, offset: u64, value: u64) {
+        self.control[control_index(offset)] = value;
+    }
+
+    pub(super) fn add(&mut self, offset: u64, amount: u64) {
+        self.set(offset, self.get(offset).wrapping_add(amount));
+    }
+
+    pub(super) fn subtract(&mut self, offset: u64, amount: u64) -> Result<()> {
+        match self.get(offset).checked_sub(amount) {
+            Some(value) => self.set(offset, value),
+            None => return damaged(control_name(offset), format!("is {}, less than there is", self.get(offset))),
+        }
+        Ok(())
+    }
+
+    /// `unit` if it is one that can have been handed out.
+    pub(super) fn check_unit(&self, field: &'static str, unit: u32) -> Result<u32> {
+        let fresh = self.get(format::FRESH);
+        if unit < format::FIRST_UNIT || u64::from(unit) >= fresh || format::is_link_table(unit) {
+            return damaged(field, format!("names unit {unit}, which is not in use"));
+        }
+        Ok(unit)
+    }
+
+    /// A word outside the control block, as this transaction sees it.
+    pub(super) fn word(&self, offset: u64) -> u64 {
+        let pending = self.scratch.words.iter().rev().find(|(at, _)| *at == offset);
+        pending.map_or_else(|| self.memory.load(offset), |(_, value)| *value)
+    }
+
+    /// Sets a word outside the control block.
+    pub(super) fn set_word(&mut self, offset: u64, value: u64) {
+        match self.scratch.words.iter_mut().find(|(at, _)| *at == offset) {
+            Some(pending) => pending.1 = value,
+            None => self.scratch.words.push((offset, value)),
+        }
+    }
+
+    /// The record in `unit`, as this transaction sees it.
+    pub(super) fn record(&mut self, field: &'static str, unit: u32) -> Result<&mut Record> {
+        let index = match self.scratch.records.iter().position(|touched| touched.unit == unit) {
+            Some(index) => index,
+            None => {
+                let unit = self.check_unit(field, unit)?;
+                let record = Record::load(self.memory, unit)?;
+                self.scratch.records.push(Touched { unit, before: record, now: record, fresh: false });
+                self.scratch.records.len() - 1
+            }
+        };
+        Ok(&mut self.scratch.records[index].now)
+    }
+
+    /// Starts a record in a unit that this transaction has allocated.
+    pub(super) fn new_record(&mut self, unit: u32, record: Record) {
+        self.forget_record(unit);
+        self.scratch.records.push(Touched { unit, before: record, now: record, fresh: true });
+    }
+
+    /// The record in `unit` is no more: what it says need not be stored.
+    pub(super) fn forget_record(&mut self, unit: u32) {
+        self.scratch.records.retain(|touched| touched.unit != unit);
+    }
+
+    /// Forgets the copy of a record that was only looked at, so that a long search stays short on memory.
+    pub(super) fn drop_untouched(&mut self, unit: u32) {
+        self.scratch.records.retain(|touched| touched.unit != unit || touched.fresh || touched.now != touched.before);
+    }
+
+    /// Whether this transaction sets the word at `offset`.
+    pub(super) fn has_word(&self, offset: u64) -> bool {
+        self.scratch.words.iter().any(|(at, _)| *at == offset)
+    }
+
+    pub(super) fn wake_data(&mut self, wake: Wake) {
+        self.wake_data = wake;
+    }
+
+    pub(super) fn wake_space(&mut self) {
+        self.wake_space = Wake::All;
+    }
+
+    /// Makes the change.
+    pub(super) fn commit(self) -> Result<()> {
+        let Transaction { memory, before, control, scratch, wake_data, wake_space } = self;
+        let mut pairs = 0;
+        let mut log = |memory: &mut M, offset: u64, value: u64| {
+            if pairs < LOG_PAIRS {
+                let at = format::LOG_FIRST + pairs as u64 * 16;
+                memory.store(at, offset);
+                memory.store(at + 8, value);
+            }
+            pairs += 1;
+        };
+        for touched in &scratch.records {
+            if touched.fresh {
+                memory.write(format::unit_offset(touched.unit), touched.now.bytes());
+                continue;
+            }
+            for (offset, value) in touched.now.changed_words(&touched.before) {
+                log(memory, format::unit_offset(touched.unit) + offset, value);
+            }
+        }
+        for &(offset, value) in &scratch.words {
+            log(memory, offset, value);
+        }
+        for field in CONTROL_FIELDS {
+            let index = control_index(field.offset);
+            if control[index] != before[index] {
+                log(memory, field.offset, control[index]);
+            }
+        }
+        if pairs > LOG_PAIRS {
+            return damaged("redo pairs", "would overflow: the lists are longer than they can be");
+        }
+        memory.store(format::LOG_COUNT, pairs as u64);
+        let data_left = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, wake_data);
+        let space_left = wake(memory, format::SPACE_WAKE, format::SPACE_WAITERS, wake_space);
+        let commit = memory.load32(format::COMMIT).wrapping_add(1);
+        memory.store32(format::COMMIT, commit);
+        apply(memory, pairs);
+        memory.store32(format::APPLIED, commit);
+        // Only now: had we died before the commit point, those woken would have gone back to sleep
+        // uncounted.
+        if let Some(left) = data_left {
+            memory.store32(format::DATA_WAITERS, left);
+        }
+        if let Some(left) = space_left {
+            memory.store32(format::SPACE_WAITERS, left);
+        }
+        Ok(())
+    }
+}
+
+/// Wakes sleepers on `word`, and returns the count of those that may still sleep if it has changed.
+fn wake<M: Memory>(memory: &mut M, word: u64, waiters: u64, wake: Wake) -> Option<u32> {
+    if wake == Wake::None {
+        return None;
+    }
+    // Whoever has looked but does not sleep yet sees the word change and looks again.
+    memory.store32(word, memory.load32(word).wrapping_add(1));
+    let sleeping = memory.load32(waiters);
+    let (count, left) = match wake {
+        _ if sleeping == 0 => return None,
+        Wake::Messages(messages) if sleeping > WAKE_ALL => {
+            let count = u32::try_from(messages).unwrap_or(u32::MAX).min(sleeping);
+            (count, sleeping - count)
+        }
+        _ => (i32::MAX as u32, 0),
+    };
+    memory.wake(word, count);
+    Some(left)
+}
+
+fn apply<M: Memory>(memory: &mut M, pairs: usize) {
+    for pair in 0..pairs as u64 {
+        let at = format::LOG_FIRST + pair * 16;
+        let (offset, value) = (memory.load(at), memory.load(at + 8));
+        memory.store(offset, value);
+    }
+}
+
+/// Applies what was committed and perhaps not applied.
+pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
+    let commit = memory.load32(format::COMMIT);
+    let applied = memory.load32(format::APPLIED);
+    if commit == applied {
+        return Ok(());
+    }
+    if commit.wrapping_sub(applied) != 1 {
+        return damaged("applied", format!("is {applied} while commit is {commit}"));
+    }
+    let pairs = memory.load(format::LOG_COUNT);
+    if pairs > LOG_PAIRS as u64 {
+        return damaged("redo pairs", format!("counts {pairs}, more than fit"));
+    }
+    for pair in 0..pairs {
+        let offset = memory.load(format::LOG_FIRST + pair * 16);
+        let control = CONTROL..CONTROL + CONTROL_WORDS as u64 * 8;
+        if offset % 8 != 0
+            || offset >= format::LARGEST_SEGMENT
+            || (offset < format::OWNERS && !control.contains(&offset))
+        {
+            return damaged("redo pairs", format!("hold the offset {offset}, which is not one of a word that changes"));
+        }
+    }
+    apply(memory, pairs as usize);
+    memory.store32(format::APPLIED, commit);
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Space: handing out units, taking them back, and copying payload in and out of chains of them.
+//!
+//! Free units form one chain, last freed first, so that the memory in use stays warm; units that were
+//! never used follow the mark `fresh unit`. A chain keeps its links when it is freed, so freeing and
+//! reusing a long payload changes one or two words, and runs of neighbouring units stay together.
+
+use super::super::format::{self, FIRST_UNIT, FREE_COUNT, FREE_FIRST, FRESH, GROUP, GROWN, UNIT, UNITS_PER_GROUP};
+use super::super::memory::Memory;
+use super::frame::Record;
+use super::transaction::Transaction;
+use super::{Result, damaged};
+use std::io;
+
+/// The largest step in which the file grows, in bytes: reserving pages costs their clearing.
+const LARGEST_STEP: u64 = 4 << 20;
+/// What a drained segment keeps, in bytes: enough for the traffic of a stream that keeps up.
+pub(super) const KEPT_WHEN_DRAINED: u64 = 1 << 20;
+
+/// Units linked one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chain {
+    pub(super) first: u32,
+    pub(super) last: u32,
+    pub(super) units: u64,
+}
+
+/// Units between two marks that are not link tables.
+fn usable(from: u64, to: u64) -> u64 {
+    let group = u64::from(UNITS_PER_GROUP);
+    (to - from) - (to.div_ceil(group) - from.div_ceil(group))
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    /// Makes sure that `units` can be allocated; the error is the file system's.
+    pub(super) fn make_room(&mut self, units: u64) -> io::Result<()> {
+        let (fresh, grown) = (self.get(FRESH), self.get(GROWN));
+        let there = self.get(FREE_COUNT).saturating_add(usable(fresh, (grown / UNIT).max(fresh)));
+        let Some(missing) = units.checked_sub(there).filter(|missing| *missing > 0) else { return Ok(()) };
+        // A group of 64 has 63 units to hand out.
+        let needed = missing.div_ceil(u64::from(UNITS_PER_GROUP) - 1) * GROUP;
+        let generous = needed.max((grown / 4 / GROUP * GROUP).min(LARGEST_STEP));
+        if grown + needed > format::LARGEST_SEGMENT {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let step = match self.memory.grow(grown, grown + generous) {
+            Ok(()) => generous,
+            Err(_) => self.memory.grow(grown, grown + needed).map(|()| needed)?,
+        };
+        self.set(GROWN, grown + step);
+        Ok(())
+    }
+
+    /// Takes `units` (at least 1) for which there is room ([`Transaction::make_room`]).
+    pub(super) fn allocate(&mut self, units: u64) -> Result<Chain> {
+        let free = self.get(FREE_COUNT);
+        let reused = units.min(free);
+        let (mut first, mut last) = (0, 0);
+        if reused > 0 {
+            first = self.get_unit(FREE_FIRST)?;
+            last = self.check_unit("first free unit", first)?;
+            for _ in 1..reused {
+                last = self.link(last)?;
+            }
+            let rest = if reused < free { self.link(last)? } else { 0 };
+            self.set(FREE_FIRST, u64::from(rest));
+            self.set(FREE_COUNT, free - reused);
+        }
+        let mut fresh = self.get(FRESH);
+        for _ in reused..units {
+            fresh += u64::from(format::is_link_table(fresh as u32));
+            let unit = fresh as u32;
+            if last == 0 {
+                first = unit;
+            } else {
+                self.link_free(last, unit);
+            }
+            last = unit;
+            fresh += 1;
+        }
+        if fresh > self.get(GROWN) / UNIT {
+            return damaged("free units", "and the fresh ones are fewer than were counted");
+        }
+        self.set(FRESH, fresh);
+        Ok(Chain { first, last, units })
+    }
+
+    /// Takes back `chain`, whose units are linked in order.
+    pub(super) fn free(&mut self, chain: Chain) {
+        self.set_link(chain.last, self.get(FREE_FIRST) as u32);
+        self.set(FREE_FIRST, u64::from(chain.first));
+        self.add(FREE_COUNT, chain.units);
+        if self.get(FREE_COUNT) == usable(u64::from(FIRST_UNIT), self.get(FRESH)) {
+            // Everything is free: start afresh, with neighbours together.
+            self.set(FREE_FIRST, 0);
+            self.set(FREE_COUNT, 0);
+            self.set(FRESH, u64::from(FIRST_UNIT));
+        }
+    }
+
+    /// Takes back a frame's record and its payload.
+    pub(super) fn free_frame(&mut self, unit: u32, record: &Record) {
+        self.forget_record(unit);
+        if record.is_inline() {
+            self.free(Chain { first: unit, last: unit, units: 1 });
+        } else {
+            self.set_link(unit, record.first_unit());
+            self.free(Chain { first: unit, last: record.last_unit(), units: record.payload_units() + 1 });
+        }
+    }
+
+    /// Forgets what a drained segment has grown beyond a modest size. Returns the bytes that may be
+    /// released once this is committed, as from and to.
+    pub(super) fn shrink_drained(&mut self) -> Option<(u64, u64)> {
+        let grown = self.get(GROWN);
+        let drained = self.get(FRESH) == u64::from(FIRST_UNIT) && self.get(FREE_COUNT) == 0;
+        if !drained || grown <= KEPT_WHEN_DRAINED {
+            return None;
+        }
+        self.set(GROWN, KEPT_WHEN_DRAINED);
+        Some((KEPT_WHEN_DRAINED, grown))
+    }
+
+    /// The unit after `unit` in its chain.
+    pub(super) fn link(&self, unit: u32) -> Result<u32> {
+        let offset = format::link_offset(unit);
+        let pending = self.word(offset & !7);
+        let next = if offset & 7 == 0 { first_half(pending) } else { second_half(pending) };
+        self.check_unit("link of a unit", next)
+    }
+
+    /// Links a unit that is in use.
+    fn set_link(&mut self, unit: u32, next: u32) {
+        let offset = format::link_offset(unit);
+        let word = self.word(offset & !7);
+        let word = if offset & 7 == 0 { join(next, second_half(word)) } else { join(first_half(word), next) };
+        self.set_word(offset & !7, word);
+    }
+
+    /// Links a unit that is free or the last of what was free: its link means nothing to anyone, so it
+    /// is stored at once.
+    fn link_free(&mut self, unit: u32, next: u32) {
+        let offset = format::link_offset(unit);
+        self.memory.store32(offset, next);
+        if self.has_word(offset & !7) {
+            self.set_link(unit, next);
+        }
+    }
+
+    /// Links the last unit of a chain that this transaction has allocated to a unit in use.
+    pub(super) fn link_allocated(&mut self, unit: u32, next: u32) {
+        self.link_free(unit, next);
+    }
+
+    /// Copies payload into an allocated chain, starting `skip` bytes into its first unit.
+    pub(super) fn write_chain(&mut self, first: u32, skip: u64, bytes: &[u8]) -> Result<()> {
+        let mut at = 0;
+        let Transaction { memory, .. } = self;
+        // The chain's links are in memory already: nothing pending touches a chain being written.
+        let mut pieces = Pieces::new(first, skip, bytes.len() as u64);
+        while let Some((offset, length)) = pieces.next(*memory)? {
+            memory.write(offset, &bytes[at..at + length as usize]);
+            at += length as usize;
+        }
+        Ok(())
+    }
+}
+
+/// The pieces of a chain that lie together in the segment, in order.
+pub(crate) struct Pieces {
+    unit: u32,
+    skip: u64,
+    left: u64,
+}
+
+impl Pieces {
+    /// The pieces of `length` bytes that start `skip` bytes (less than a unit) into `unit`.
+    pub(crate) fn new(unit: u32, skip: u64, length: u64) -> Self {
+        Pieces { unit, skip, left: length }
+    }
+
+    /// The next piece as offset and length, both in bytes.
+    pub(crate) fn next<M: Memory>(&mut self, memory: &M) -> Result<Option<(u64, u64)>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let start = format::unit_offset(self.unit) + self.skip;
+        let mut length = UNIT - self.skip;
+        self.skip = 0;
+        while length < self.left {
+            let next = memory.load32(format::link_offset(self.unit));
+            if next < FIRST_UNIT || format::is_link_table(next) {
+                return damaged("link of a unit", format!("of unit {} is {next}", self.unit));
+            }
+            let adjoining = next == self.unit.wrapping_add(1);
+            self.unit = next;
+            if !adjoining {
+                break;
+            }
+            length += UNIT;
+        }
+        let length = length.min(self.left);
+        self.left -= length;
+        Ok(Some((start, length)))
+    }
+}
+
+/// Calls `piece` with each piece of the payload of `record`, which is in `unit`, as offset and length.
+pub(crate) fn each_piece<M: Memory>(
+    memory: &M,
+    unit: u32,
+    record: &Record,
+    mut piece: impl FnMut(u64, u64) -> Result<bool>,
+) -> Result<()> {
+    if record.is_inline() {
+        if record.length() > 0 {
+            piece(format::unit_offset(unit) + format::INLINE + u64::from(record.skip()), record.length())?;
+        }
+        return Ok(());
+    }
+    let mut pieces = Pieces::new(record.first_unit(), u64::from(record.skip()), record.length());
+    while let Some((offset, length)) = pieces.next(memory)? {
+        if !piece(offset, length)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn first_half(word: u64) -> u32 {
+    let bytes = word.to_ne_bytes();
+    u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn second_half(word: u64) -> u32 {
+    let bytes = word.to_ne_bytes();
+    u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
+}
+
+fn join(first: u32, second: u32) -> u64 {
+    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+}

@@ -1,0 +1,132 @@
+//! Sleeping until a word of a segment changes, and waking those who do.
+//!
+//! The second room where `unsafe` is allowed: futex(2) and futex_waitv(2) have no wrapper in the
+//! libraries we use. The futexes are shared ones: the sleepers are in different processes.
+#![allow(unsafe_code)]
+
+use nix::libc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A word and the value it had when there was nothing to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch<'a> {
+    word: &'a AtomicU32,
+    seen: u32,
+}
+
+impl<'a> Watch<'a> {
+    /// To be made while the lock is held, with what the word reads then.
+    pub(crate) fn new(word: &'a AtomicU32, seen: u32) -> Self {
+        Watch { word, seen }
+    }
+
+    /// Whether the word has changed.
+    pub fn is_over(&self) -> bool {
+        self.word.load(Ordering::Acquire) != self.seen
+    }
+}
+
+/// Turns of a spin between two looks at the clock.
+const SPINS_PER_LOOK: u32 = 64;
+
+/// Watches for a change without sleeping, for at most `patience`. Only worth it where the other
+/// process runs on another processor and answers sooner than a sleeper can be woken.
+pub fn spin(watches: &[Watch<'_>], patience: Duration) -> bool {
+    let start = Instant::now();
+    loop {
+        for _ in 0..SPINS_PER_LOOK {
+            if watches.iter().any(Watch::is_over) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if start.elapsed() >= patience {
+            return false;
+        }
+    }
+}
+
+/// Sleeps until one of the words changes or is woken, or `deadline` passes (`None`: for ever), or a
+/// signal has been handled. The caller looks again in any case.
+pub fn sleep(watches: &[Watch<'_>], deadline: Option<Instant>) {
+    let timeout = deadline.map(absolute);
+    match watches {
+        [] => {}
+        [only] => sleep_on_one(only, timeout.as_ref()),
+        several => {
+            if !sleep_on_several(several, timeout.as_ref()) {
+                // Before Linux 5.16 there is no futex_waitv: sleep on the first, look often.
+                let soon = Instant::now() + Duration::from_millis(20);
+                let soon = absolute(deadline.map_or(soon, |deadline| deadline.min(soon)));
+                sleep_on_one(&several[0], Some(&soon));
+            }
+        }
+    }
+}
+
+/// Wakes up to `count` processes that sleep on `word`.
+pub(crate) fn wake(word: &AtomicU32, count: u32) {
+    // SAFETY: FUTEX_WAKE does not access the word, it only uses its address, which is valid.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
+/// `deadline` on the monotonic clock as futex calls want it. `Instant` is that clock, but does not
+/// show its reading, so it is read once more.
+fn absolute(deadline: Instant) -> libc::timespec {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map_or(Duration::ZERO, |now| Duration::new(now.tv_sec() as u64, now.tv_nsec() as u32));
+    let at = now + left;
+    libc::timespec { tv_sec: at.as_secs() as libc::time_t, tv_nsec: at.subsec_nanos().into() }
+}
+
+fn sleep_on_one(watch: &Watch<'_>, timeout: Option<&libc::timespec>) {
+    let timeout = timeout.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word and the time-out live for the whole call. Every outcome (woken, changed
+    // before, timed out, interrupted) means the same to the caller: look again.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            watch.word.as_ptr(),
+            libc::FUTEX_WAIT_BITSET,
+            watch.seen,
+            timeout,
+            std::ptr::null::<u32>(),
+            libc::FUTEX_BITSET_MATCH_ANY,
+        )
+    };
+}
+
+/// `struct futex_waitv` of linux/futex.h.
+#[repr(C)]
+struct FutexWait {
+    value: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// FUTEX2_SIZE_U32: the word has 32 bits; without FUTEX2_PRIVATE it is shared.
+const FUTEX2_SIZE_U32: u32 = 2;
+/// FUTEX_WAITV_MAX.
+const MOST_WORDS: usize = 128;
+
+/// Returns false where the kernel has no such call.
+fn sleep_on_several(watches: &[Watch<'_>], timeout: Option<&libc::timespec>) -> bool {
+    let waits: Vec<FutexWait> = watches
+        .iter()
+        .take(MOST_WORDS)
+        .map(|watch| FutexWait {
+            value: watch.seen.into(),
+            address: watch.word.as_ptr() as u64,
+            flags: FUTEX2_SIZE_U32,
+            reserved: 0,
+        })
+        .collect();
+    let timeout = timeout.map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the array, the words it names and the time-out live for the whole call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_futex_waitv, waits.as_ptr(), waits.len(), 0, timeout, libc::CLOCK_MONOTONIC) };
+    result >= 0 || nix::errno::Errno::last() != nix::errno::Errno::ENOSYS
+}

@@ -1,0 +1,257 @@
+//! What a queue can do, whatever it is kept in; and [`open`], the only place that names the backends.
+
+use crate::error::Result;
+use crate::local::{Creation, LocalQueue};
+use crate::message::{Framing, Run};
+use crate::name::Address;
+use crate::place::Place;
+use std::time::{Duration, Instant};
+
+pub use crate::local::Watch;
+
+/// When waiting ends; `None` is never.
+pub type Deadline = Option<Instant>;
+
+/// How much a get takes at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// At most this many messages; at least 1.
+    pub messages: u64,
+    /// No further run of messages once this many bytes have been taken.
+    pub bytes: u64,
+}
+
+/// What there was to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Messages are leased to us: see [`Queue::frames`].
+    Messages,
+    /// None are ready now.
+    Nothing,
+    /// None are ready and none will be: the queue is closed and drained.
+    Drained,
+}
+
+/// A leased run of messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// The id of the first message; those of the others follow.
+    pub first_id: u64,
+    /// Number of messages.
+    pub count: u64,
+    /// Bytes, delimiters included.
+    pub bytes: u64,
+    /// How often they have been handed out, this time included.
+    pub attempt: u32,
+    /// How they are told apart.
+    pub framing: Framing,
+    /// Whether each is compact JSON.
+    pub json: bool,
+}
+
+impl Frame {
+    /// The frame's messages, given its payload.
+    pub fn run<'a>(&self, payload: &'a [u8]) -> Run<'a> {
+        Run::stored(payload, self.framing, self.count, self.json)
+    }
+}
+
+/// The figures of a queue at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Where the queue is.
+    pub path: String,
+    /// Messages that can be got now.
+    pub ready: u64,
+    /// Messages that consumers have and have not finished with.
+    pub leased: u64,
+    /// Messages that become ready at a known time.
+    pub delayed: u64,
+    /// Messages given up on.
+    pub dead: u64,
+    /// Bytes of all messages.
+    pub bytes: u64,
+    /// Bytes that all messages may have.
+    pub capacity: u64,
+    /// Messages that may wait.
+    pub max_items: Option<u64>,
+    /// Puts are refused.
+    pub closed: bool,
+    /// Puts or gets wait until the queue is resumed.
+    pub paused: bool,
+    /// Messages put since the queue was created.
+    pub put: u64,
+    /// Messages got and finished with.
+    pub got: u64,
+    /// Messages that came back unfinished.
+    pub returned: u64,
+}
+
+/// What every queue can do. Operations that wait take a deadline; the others do not wait for anything
+/// but a lock.
+pub trait Queue {
+    /// The name by which the user knows it.
+    fn name(&self) -> &str;
+
+    /// Bytes that all messages together may have.
+    fn capacity(&self) -> u64;
+
+    /// Puts the messages of `run` in order, waiting for room, and returns how many were put: fewer
+    /// than all only if the deadline has passed. With `together` they are put all at once, or none
+    /// is, where that can ever be.
+    ///
+    /// # Errors
+    /// `Closed`, `Removed`; with both, nothing of what was not put before is put.
+    fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64>;
+
+    /// Leases ready messages, which [`Queue::frames`] then lists. What was leased before must have been
+    /// settled. If there are none and `watch` is set, [`Queue::watch`] tells when to look again.
+    ///
+    /// # Errors
+    /// `Removed`, and whatever prevents looking.
+    fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken>;
+
+    /// What is leased to us, in order.
+    fn frames(&self) -> &[Frame];
+
+    /// Appends the payload of the leased frame at `index` to `buffer`.
+    ///
+    /// # Errors
+    /// `Damaged` if it is not what was put.
+    fn read(&mut self, index: usize, buffer: &mut Vec<u8>) -> Result<()>;
+
+    /// Ends the leases: the first `delivered` messages are done with, the others are ready again in
+    /// their old place. With `stay`, further takes are to be expected soon.
+    ///
+    /// # Errors
+    /// Whatever prevents it; the messages are then delivered again.
+    fn settle(&mut self, delivered: u64, stay: bool) -> Result<()>;
+
+    /// What to sleep on after a take with `watch` found nothing.
+    fn watch(&self) -> Option<Watch<'_>>;
+
+    /// How long a sleep may last at most before the next look.
+    fn look_again(&self) -> Duration;
+
+    /// Refuses puts from now on.
+    ///
+    /// # Errors
+    /// `Removed`, and whatever prevents it.
+    fn close(&mut self, deadline: Deadline) -> Result<()>;
+
+    /// Removes the queue and everything in it; whoever waits on it is told.
+    ///
+    /// # Errors
+    /// `Removed` if another was faster, and whatever prevents it.
+    fn remove(&mut self) -> Result<()>;
+
+    /// The figures.
+    ///
+    /// # Errors
+    /// Whatever prevents looking.
+    fn status(&mut self) -> Result<Status>;
+}
+
+/// The limits and permissions of a queue to be created.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes that all messages together may have.
+    pub capacity: u64,
+    /// Messages that may wait.
+    pub max_items: Option<u64>,
+    /// Permissions of the file.
+    pub mode: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { capacity: 64 << 20, max_items: None, mode: 0o600 }
+    }
+}
+
+/// Opens the queue at `address`.
+///
+/// # Errors
+/// `NoSuchQueue`, and all that can be wrong with a file.
+pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+    Ok(Box::new(LocalQueue::open(place, address)?))
+}
+
+/// Creates the queue at `address`, complete or not at all.
+///
+/// # Errors
+/// `AlreadyExists`, and all that can prevent creating a file.
+pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
+    Ok(Box::new(LocalQueue::create(place, address, limits, Creation::now()?)?))
+}
+
+/// Opens the queue at `address`, creating it first if it is not there.
+///
+/// # Errors
+/// Those of [`open`] and [`create`].
+pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
+    use crate::error::Error;
+    // Between the two looks another process may create or remove it; each turn is one such event.
+    loop {
+        match open(place, address) {
+            Err(Error::NoSuchQueue { .. }) => {}
+            other => return other,
+        }
+        match create(place, address, limits) {
+            Err(Error::AlreadyExists { .. }) => {}
+            other => return other,
+        }
+    }
+}
+
+/// What [`take_from_first`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The queue at this index has leased messages to us.
+    Messages(usize),
+    /// The time is over.
+    Nothing,
+    /// All queues are closed and drained.
+    Drained,
+}
+
+/// How long to watch for an answer before sleeping: about what waking a sleeper takes.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// Takes from the first of `queues` that has a message, in their order, waiting for one.
+/// `eager` watches for a moment before it sleeps: for processes that stay.
+///
+/// # Errors
+/// Those of [`Queue::take`].
+pub fn take_from_first(queues: &mut [Box<dyn Queue>], want: Want, eager: bool, deadline: Deadline) -> Result<Found> {
+    let may_wait = deadline.is_none_or(|deadline| deadline > Instant::now());
+    let mut watch = may_wait && !eager;
+    loop {
+        let mut drained = 0;
+        for (index, queue) in queues.iter_mut().enumerate() {
+            match queue.take(want, watch, deadline)? {
+                Taken::Messages => return Ok(Found::Messages(index)),
+                Taken::Nothing => {}
+                Taken::Drained => drained += 1,
+            }
+        }
+        if drained == queues.len() {
+            return Ok(Found::Drained);
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Ok(Found::Nothing);
+        }
+        let watches: Vec<Watch<'_>> = queues.iter().filter_map(|queue| queue.watch()).collect();
+        if !watch {
+            // Nobody has been told that we wait, so whoever puts now need not wake us.
+            crate::local::spin(&watches, SPIN);
+            watch = true;
+            continue;
+        }
+        let look_again = queues.iter().map(|queue| queue.look_again()).min().unwrap_or(Duration::from_secs(1));
+        let wake_up = deadline.map_or(now + look_again, |deadline| deadline.min(now + look_again));
+        crate::local::sleep(&watches, Some(wake_up));
+        watch = may_wait;
+    }
+}
