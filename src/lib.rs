@@ -4,11 +4,12 @@
 //!
 //! | layer | modules |
 //! | --- | --- |
-//! | the command line | `cli`: one file per command; the only layer that prints, exits or reads the environment |
+//! | the command line | [`cli`]: one file per command; the only layer that prints, exits or reads the environment |
 //! | what a queue can do | [`queue`]: one trait, and `open`, the only place that names the backends |
 //! | the backends | [`local`]: a file-locked, mmap'd segment |
 //! | words everyone shares | [`error`], [`message`], [`name`], [`place`] |
 
+pub mod cli;
 pub mod error;
 pub mod local;
 pub mod message;

@@ -139,17 +139,11 @@ pub trait Queue {
     /// `Removed`, and whatever prevents it.
     fn close(&mut self, deadline: Deadline) -> Result<()>;
 
-    /// Removes the queue and everything in it; whoever waits on it is told.
-    ///
-    /// # Errors
-    /// `Removed` if another was faster, and whatever prevents it.
-    fn remove(&mut self) -> Result<()>;
-
     /// The figures.
     ///
     /// # Errors
     /// Whatever prevents looking.
-    fn status(&mut self) -> Result<Status>;
+    fn status(&mut self, deadline: Deadline) -> Result<Status>;
 }
 
 /// The limits and permissions of a queue to be created.
@@ -202,6 +196,14 @@ pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Resu
             other => return other,
         }
     }
+}
+
+/// Removes the queue at `address` and everything in it; whoever waits on it is told.
+///
+/// # Errors
+/// `NoSuchQueue`, `Unusable` if it is not a queue, and whatever prevents it.
+pub fn remove(place: &Place, address: &Address) -> Result<()> {
+    LocalQueue::remove(place, address)
 }
 
 /// What [`take_from_first`] came to.

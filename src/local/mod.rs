@@ -119,6 +119,29 @@ impl LocalQueue {
         Self::on(segment, address, file)
     }
 
+    /// Removes the queue at `address`, even one that is damaged or of another version.
+    ///
+    /// # Errors
+    /// See [`crate::queue::remove`].
+    pub fn remove(place: &Place, address: &Address) -> Result<()> {
+        let segment = SegmentFile::new(place, address);
+        let file = segment.open()?;
+        let mut magic = [0; format::MAGIC.len()];
+        if file.read_exact_at(&mut magic, 0).is_err() || magic != format::MAGIC {
+            let reason = "it is not an ipcq segment, so it is left alone".into();
+            return Err(Error::Unusable { path: printable(segment.path()), reason });
+        }
+        // Unlinked first: were we killed between the two, sleepers would find the file gone within
+        // a second, while a marked file that is still there would serve nobody.
+        segment.unlink()?;
+        if let Ok(mut queue) = Self::on(segment, address, file) {
+            queue.still_named = true;
+            // The queue is gone in any case; those who cannot be told will notice.
+            let _ = queue.locked(Some(Instant::now()), |queue| queue.store.mark_removed().map_err(|fault| queue.fault(fault)));
+        }
+        Ok(())
+    }
+
     fn on(segment: SegmentFile, address: &Address, file: File) -> Result<Self> {
         let unusable = |reason: String| Error::Unusable { path: printable(segment.path()), reason };
         let mut stamp = [0; format::STAMP_BYTES];
@@ -377,17 +400,8 @@ impl Queue for LocalQueue {
         })
     }
 
-    fn remove(&mut self) -> Result<()> {
-        self.locked(None, |queue| {
-            // Unlinked first: were we killed between the two, sleepers would find the file gone
-            // within a second, while a marked file that is still there would serve nobody.
-            queue.segment.unlink()?;
-            queue.store.mark_removed().map_err(|fault| queue.fault(fault))
-        })
-    }
-
-    fn status(&mut self) -> Result<Status> {
-        let counts = self.locked(None, LocalQueue::counts)?;
+    fn status(&mut self, deadline: Deadline) -> Result<Status> {
+        let counts = self.locked(deadline, LocalQueue::counts)?;
         let stamp = self.store.stamp();
         Ok(Status {
             path: printable(self.segment.path()),

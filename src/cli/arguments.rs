@@ -1,0 +1,63 @@
+//! Arguments that several commands share.
+
+use super::completions;
+use super::units::parse_duration;
+use crate::error::Result;
+use crate::name::Address;
+use crate::queue::Deadline;
+use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// One queue.
+#[derive(Args)]
+pub(super) struct QueueArgument {
+    /// The queue: a name, or a path with a '/'
+    #[arg(value_name = "QUEUE", add = ArgValueCompleter::new(completions::queues))]
+    queue: OsString,
+}
+
+impl QueueArgument {
+    pub(super) fn address(&self) -> Result<Address> {
+        Address::parse(&self.queue)
+    }
+}
+
+/// One or more queues.
+#[derive(Args)]
+pub(super) struct QueueArguments {
+    /// The queues: names, or paths with a '/'
+    #[arg(value_name = "QUEUE", required = true, add = ArgValueCompleter::new(completions::queues))]
+    queues: Vec<OsString>,
+}
+
+impl QueueArguments {
+    pub(super) fn addresses(&self) -> Result<Vec<Address>> {
+        self.queues.iter().map(|queue| Address::parse(queue)).collect()
+    }
+}
+
+/// How long to wait.
+#[derive(Args)]
+pub(super) struct Patience {
+    /// Wait at most this long (1s, 500ms, 2m 30s, 0.5); 0 does not wait
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    timeout: Option<Duration>,
+    /// Do not wait; the same as --timeout 0
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+}
+
+impl Patience {
+    /// The time to wait, if it is limited.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        if self.no_wait { Some(Duration::ZERO) } else { self.timeout }
+    }
+
+    /// When a wait that starts now ends.
+    pub(super) fn deadline(&self) -> Deadline {
+        // A moment that no clock can show is never.
+        self.limit().and_then(|limit| Instant::now().checked_add(limit))
+    }
+}

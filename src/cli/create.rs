@@ -1,0 +1,41 @@
+//! `ipcq create`: makes a queue.
+
+use super::arguments::QueueArgument;
+use super::exit::Exit;
+use super::units::{parse_count, parse_mode, parse_size};
+use super::Outcome;
+use crate::error::Error;
+use crate::place::Place;
+use crate::queue::{self, Limits};
+
+/// Create a queue
+#[derive(clap::Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    queue: QueueArgument,
+    /// Let at most N messages wait; put waits for room [default: no limit]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
+    max_items: Option<u64>,
+    /// Let all messages together have at most SIZE bytes (64K, 10M, 1GiB)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "64M", allow_hyphen_values = true)]
+    capacity: u64,
+    /// Permissions of the queue's file
+    #[arg(long, value_name = "OCTAL", value_parser = parse_mode, default_value = "600", allow_hyphen_values = true)]
+    mode: u32,
+    /// Succeed if the queue exists already, and leave it as it is
+    #[arg(long)]
+    exist_ok: bool,
+}
+
+impl Create {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let limits = Limits { capacity: self.capacity, max_items: self.max_items, mode: self.mode };
+        let address = self.queue.address()?;
+        match queue::create(place, &address, &limits) {
+            // It must be a queue that can be used, not merely a file of that name.
+            Err(Error::AlreadyExists { .. }) if self.exist_ok => queue::open_or_create(place, &address, &limits).map(drop)?,
+            other => other.map(drop)?,
+        }
+        Ok(Exit::Done)
+    }
+}

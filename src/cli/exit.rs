@@ -1,0 +1,95 @@
+//! Exit codes, and the one line on standard error that goes with a failure.
+
+use super::{Outcome, process};
+use crate::error::Error;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::fmt::Display;
+use std::io::Write;
+
+/// How a command ended, if not by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Nothing happened in the time given.
+    TimedOut = 1,
+    /// Something failed that has been reported already.
+    Failed = 2,
+    /// The queue is closed.
+    Closed = 3,
+    /// A queue is not there, and it has been reported already.
+    NoSuchQueue = 4,
+    /// Whoever read our output has gone.
+    BrokenPipe,
+}
+
+impl Exit {
+    /// The exit that `error` means.
+    pub(super) fn from_error(error: &Error) -> Self {
+        match error {
+            Error::NoSuchQueue { .. } | Error::Removed { .. } => Exit::NoSuchQueue,
+            Error::Closed { .. } => Exit::Closed,
+            Error::LockTimeout { .. } => Exit::TimedOut,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// The exit code of a command, whose error, if any, is reported.
+pub(super) fn code(outcome: Outcome) -> u8 {
+    let exit = outcome.unwrap_or_else(|error| {
+        report(&error);
+        Exit::from_error(&error)
+    });
+    if exit == Exit::BrokenPipe {
+        process::die_of_broken_pipe();
+    }
+    exit as u8
+}
+
+/// Writes a line on standard error. That it cannot be written changes nothing.
+pub(super) fn report(what: impl Display) {
+    let _ = std::io::stderr().write_all(format!("ipcq: {what}\n").as_bytes());
+}
+
+/// Reports what was wrong with the arguments, in one line; or prints the help that they ask for.
+pub(super) fn usage(error: &clap::Error) -> u8 {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Help that nobody reads is no failure.
+        return match error.print() {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                report(format_args!("cannot write to standard output: {error}"));
+                Exit::Failed as u8
+            }
+            _ => Exit::Done as u8,
+        };
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        report("no command given (see 'ipcq --help')");
+    } else {
+        report(one_line(error));
+    }
+    Exit::Failed as u8
+}
+
+/// What clap says in paragraphs, as one sentence and where to read on.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let mut line = first.strip_prefix("error: ").unwrap_or(first).split_whitespace().collect::<Vec<_>>().join(" ");
+    for tip in text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")) {
+        line.push_str("; ");
+        line.push_str(tip);
+    }
+    let command = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => command_in(&usage.to_string()),
+        _ => command_in(&text),
+    };
+    format!("{line} (see '{command} --help')")
+}
+
+/// The command in a usage line: `ipcq put` in `Usage: ipcq put [OPTIONS] <QUEUE>`.
+fn command_in(usage: &str) -> String {
+    let words = usage.lines().find_map(|line| line.split_once("Usage: ")).map_or("ipcq", |(_, words)| words);
+    words.split_whitespace().take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect::<Vec<_>>().join(" ")
+}

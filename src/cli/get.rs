@@ -1,0 +1,166 @@
+//! `ipcq get`: takes messages, writes them, and only then lets go of them.
+
+use super::Outcome;
+use super::arguments::{Patience, QueueArguments};
+use super::exit::Exit;
+use super::output::{Output, Unwritten};
+use super::render::{Form, Rendered};
+use super::units::parse_count;
+use crate::error::Result;
+use crate::place::Place;
+use crate::queue::{self, Deadline, Found, Limits, Queue, Want};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Bytes taken at once: enough to make the lock cheap, little enough to stay in the cache.
+const BATCH: u64 = 128 << 10;
+
+/// Take messages from a queue, waiting for them; from several, from the first that has one
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  ipcq get jobs                      one message; waits for it
+  ipcq get jobs --timeout 1s         ... at most a second: exit 1 if none came
+  ipcq get jobs --follow             all, as they come, until the queue is closed and drained
+  ipcq get urgent normal             from 'urgent' if it has one, else from 'normal'
+  eval \"$(ipcq get jobs --shell)\"    sets $ipcq_id, $ipcq_body, and $msg_KEY for a JSON object
+
+Exit codes: 1 nothing came in time, 3 closed and drained, 4 no such queue.")]
+pub(super) struct Get {
+    #[command(flatten)]
+    queues: QueueArguments,
+    /// Take N messages, as they come
+    #[arg(short = 'n', value_name = "N", value_parser = parse_count, conflicts_with_all = ["all", "follow"])]
+    count: Option<u64>,
+    /// Take all that is there now; waits only if --timeout is given, and only for the first
+    #[arg(short, long, conflicts_with = "follow")]
+    all: bool,
+    /// Take everything until the queue is closed and drained; --timeout then limits each wait
+    #[arg(short, long)]
+    follow: bool,
+    /// End each message with a NUL
+    #[arg(short = '0', long, conflicts_with_all = ["raw", "json", "shell"])]
+    null: bool,
+    /// Add nothing to a message, not even the newline after a line
+    #[arg(short, long, conflicts_with_all = ["json", "shell"])]
+    raw: bool,
+    /// Print one object a line: {"id":…,"attempt":…,"body":…}
+    #[arg(long, conflicts_with = "shell")]
+    json: bool,
+    /// Print assignments for eval: ipcq_id, ipcq_attempt, ipcq_body, msg_KEY
+    #[arg(long)]
+    shell: bool,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Let go of messages before they are written: lost if we die, but never delivered twice
+    #[arg(long)]
+    at_most_once: bool,
+    /// Create the queue if it does not exist
+    #[arg(short, long)]
+    create: bool,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+impl Get {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let mut queues = self.open(place)?;
+        let mut output = Output::new(self.output.clone())?;
+        let mut rendered = Rendered::new(self.form());
+        let stays = self.follow || self.count.is_some_and(|count| count > 1);
+        let mut left = match self.count {
+            Some(count) => count,
+            None if self.all || self.follow => u64::MAX,
+            None => 1,
+        };
+        let mut deadline = self.deadline();
+        let mut got = 0;
+        while left > 0 {
+            let want = Want { messages: left, bytes: BATCH };
+            let index = match queue::take_from_first(&mut queues, want, stays, deadline)? {
+                Found::Messages(index) => index,
+                Found::Drained if got > 0 || self.follow => return Ok(Exit::Done),
+                Found::Drained => return Ok(Exit::Closed),
+                Found::Nothing if got > 0 && !self.follow => return Ok(Exit::Done),
+                Found::Nothing => return Ok(Exit::TimedOut),
+            };
+            if self.all && got == 0 {
+                // What is put from now on was not there now.
+                left = all_that_is_there(&mut queues)?;
+                deadline = Some(Instant::now());
+            }
+            let (delivered, exit) = self.deliver(queues[index].as_mut(), &mut rendered, &mut output, stays && left > 0)?;
+            if exit != Exit::Done {
+                return Ok(exit);
+            }
+            got += delivered;
+            left = left.saturating_sub(delivered);
+            if self.follow {
+                left = u64::MAX;
+                deadline = self.deadline();
+            }
+        }
+        Ok(Exit::Done)
+    }
+
+    fn open(&self, place: &Place) -> Result<Vec<Box<dyn Queue>>> {
+        let open = |address| match self.create {
+            true => queue::open_or_create(place, address, &Limits::default()),
+            false => queue::open(place, address),
+        };
+        self.queues.addresses()?.iter().map(open).collect()
+    }
+
+    fn form(&self) -> Form {
+        match self {
+            Get { null: true, .. } => Form::Nul,
+            Get { raw: true, .. } => Form::Raw,
+            Get { json: true, .. } => Form::Json,
+            Get { shell: true, .. } => Form::Shell,
+            _ => Form::AsPut,
+        }
+    }
+
+    fn deadline(&self) -> Deadline {
+        if self.all && self.patience.limit().is_none() { Some(Instant::now()) } else { self.patience.deadline() }
+    }
+
+    /// Writes what is leased and settles it. Returns the number of messages that were written.
+    fn deliver(
+        &self,
+        queue: &mut dyn Queue,
+        rendered: &mut Rendered,
+        output: &mut Output,
+        stay: bool,
+    ) -> Result<(u64, Exit)> {
+        if let Err(error) = rendered.render(queue) {
+            queue.settle(0, false)?;
+            return Err(error);
+        }
+        let count = rendered.count();
+        if self.at_most_once {
+            queue.settle(count, stay)?;
+        }
+        let Err(Unwritten { written, error }) = output.write(rendered.bytes()) else {
+            queue.settle(count, stay)?;
+            return Ok((count, Exit::Done));
+        };
+        let (complete, end) = rendered.complete(written);
+        output.take_back(written - end);
+        queue.settle(complete, false)?;
+        match error {
+            None => Ok((complete, Exit::BrokenPipe)),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// How many messages are ready, or ours already.
+fn all_that_is_there(queues: &mut [Box<dyn Queue>]) -> Result<u64> {
+    let mut all = 0;
+    for queue in queues {
+        let ours: u64 = queue.frames().iter().map(|frame| frame.count).sum();
+        all += ours + queue.status(None)?.ready;
+    }
+    Ok(all)
+}

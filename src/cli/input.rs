@@ -1,0 +1,140 @@
+//! Standard input as a stream of runs: whole lines, as many as have arrived.
+
+use super::process;
+use crate::error::{Error, Result};
+use crate::message::{Framing, Run};
+use nix::errno::Errno;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Bytes asked for at once: big input moves in runs of this size, which fits the cache.
+const CHUNK: usize = 128 << 10;
+
+/// Reads what there is, at least one byte; 0 at the end.
+fn read(buffer: &mut [u8]) -> Result<usize> {
+    let stdin = io::stdin();
+    let failed = |errno: Errno| Err(Error::io("read standard input", errno));
+    loop {
+        match nix::unistd::read(stdin.as_fd(), buffer) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                // Somebody has made it non-blocking; we wait for input all the same.
+                let mut poll = [nix::poll::PollFd::new(stdin.as_fd(), nix::poll::PollFlags::POLLIN)];
+                match nix::poll::poll(&mut poll, nix::poll::PollTimeout::NONE) {
+                    Ok(_) | Err(Errno::EINTR) => {}
+                    Err(errno) => return failed(errno),
+                }
+            }
+            Ok(length) => return Ok(length),
+            Err(errno) => return failed(errno),
+        }
+    }
+}
+
+/// Refuses to read from a stream that was closed: it would look like empty input.
+fn check_open() -> Result<()> {
+    if process::stdin_was_closed() {
+        return Err(Error::Other("standard input is closed: give the message as an argument, or redirect input".into()));
+    }
+    Ok(())
+}
+
+/// Everything there is on standard input, up to `limit` bytes. `None`: there is more.
+pub(super) fn read_all(limit: u64) -> Result<Option<Vec<u8>>> {
+    check_open()?;
+    let mut all = Vec::new();
+    loop {
+        let length = all.len();
+        all.resize(length + CHUNK.max(length), 0);
+        let got = read(&mut all[length..])?;
+        all.truncate(length + got);
+        if got == 0 {
+            return Ok(Some(all));
+        }
+        if all.len() as u64 > limit {
+            return Ok(None);
+        }
+    }
+}
+
+/// Standard input, cut at a delimiter.
+pub(super) struct Records {
+    framing: Framing,
+    delimiter: u8,
+    buffer: Vec<u8>,
+    /// The bytes in the buffer that have not been handed out are `start..end`.
+    start: usize,
+    end: usize,
+    at_end: bool,
+    /// The longest record that is acceptable, in bytes.
+    longest: u64,
+}
+
+/// What [`Records::next_run`] came to.
+pub(super) enum Next<'a> {
+    /// Whole records.
+    Run(Run<'a>),
+    /// The record that comes now is longer than is acceptable.
+    TooLong,
+    /// There are no more.
+    End,
+}
+
+impl Records {
+    /// Records framed as `framing` says (not `Whole`), each of at most `longest` bytes.
+    pub(super) fn new(framing: Framing, longest: u64) -> Result<Self> {
+        check_open()?;
+        let delimiter = framing.delimiter().unwrap_or(b'\n');
+        Ok(Records { framing, delimiter, buffer: vec![0; CHUNK], start: 0, end: 0, at_end: false, longest })
+    }
+
+    /// The next records: all that have arrived in full. Waits only when there is not one.
+    pub(super) fn next_run(&mut self) -> Result<Next<'_>> {
+        let mut searched = self.start;
+        loop {
+            if let Some(last) = memchr::memrchr(self.delimiter, &self.buffer[searched..self.end]) {
+                let (start, end) = (self.start, searched + last + 1);
+                self.start = end;
+                return Ok(Next::Run(Run::delimited(&self.buffer[start..end], self.framing)));
+            }
+            searched = self.end;
+            if (self.end - self.start) as u64 > self.longest {
+                return Ok(Next::TooLong);
+            }
+            if self.at_end {
+                return Ok(self.unterminated());
+            }
+            self.make_room(&mut searched);
+            let got = read(&mut self.buffer[self.end..])?;
+            self.end += got;
+            self.at_end = got == 0;
+        }
+    }
+
+    /// A last record without its delimiter counts, and is given one.
+    fn unterminated(&mut self) -> Next<'_> {
+        if self.start == self.end {
+            return Next::End;
+        }
+        let start = self.start;
+        self.buffer.truncate(self.end);
+        self.buffer.push(self.delimiter);
+        self.start = 0;
+        self.end = 0;
+        Next::Run(Run::delimited(&self.buffer[start..], self.framing))
+    }
+
+    /// Moves what has been read of an unfinished record to the front, and makes the buffer larger if
+    /// the record fills it.
+    fn make_room(&mut self, searched: &mut usize) {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            *searched -= self.start;
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! JSON as messages: checking it, storing it compact, and showing any message as an object.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
+
+/// Appends `text`, which must be one JSON value, without the white space between its tokens. Every
+/// number, string and key stays as it was written.
+///
+/// # Errors
+/// Why it is not JSON, as the end of a sentence.
+pub(super) fn compact(text: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+    serde_json::from_str::<&RawValue>(text).map_err(|error| error.to_string())?;
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in text.as_bytes() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if byte.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_string = byte == b'"';
+        }
+        into.push(byte);
+    }
+    Ok(())
+}
+
+/// Appends `text` as a JSON string.
+pub(super) fn string(text: &str, into: &mut Vec<u8>) {
+    // Writing a string into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *into, text);
+}
+
+/// Appends a message as one line: `{"id":…,"attempt":…,"body":…}`.
+pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &mut Vec<u8>) {
+    into.extend_from_slice(format!("{{\"id\":\"{id}\",\"attempt\":{attempt},").as_bytes());
+    match std::str::from_utf8(body) {
+        Ok(text) if is_json => {
+            into.extend_from_slice(b"\"body\":");
+            into.extend_from_slice(text.as_bytes());
+        }
+        Ok(text) => {
+            into.extend_from_slice(b"\"body\":");
+            string(text, into);
+        }
+        Err(_) => into.extend_from_slice(format!("\"body_base64\":\"{}\"", base64(body)).as_bytes()),
+    }
+    into.extend_from_slice(b"}\n");
+}
+
+/// `bytes` in base64.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compacted(text: &str) -> Result<String, String> {
+        let mut into = Vec::new();
+        compact(text.as_bytes(), &mut into).map(|()| String::from_utf8_lossy(&into).into_owned())
+    }
+
+    #[test]
+    fn white_space_goes_only_between_tokens() {
+        assert_eq!(compacted(" { \"a b\" : [ 1.50 , \"c \\\" d\" ,\n true ] } ").as_deref(), Ok(r#"{"a b":[1.50,"c \" d",true]}"#));
+        assert_eq!(compacted(r#""\\" "#).as_deref(), Ok(r#""\\""#));
+        assert_eq!(compacted("1e400").as_deref(), Ok("1e400"));
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for text in ["", "{", "{'a':1}", "1 2", "\"\u{1}\"", "nul"] {
+            assert!(compacted(text).is_err(), "{text:?}");
+        }
+        assert!(compact(b"\"\xff\"", &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn nesting_that_is_deep_is_no_reason_to_crash() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let _ = compacted(&deep);
+    }
+
+    #[test]
+    fn a_message_that_is_not_utf8_is_shown_in_base64() {
+        let mut line = Vec::new();
+        message(7, 2, b"\xff\0", false, &mut line);
+        assert_eq!(line, b"{\"id\":\"7\",\"attempt\":2,\"body_base64\":\"/wA=\"}\n");
+    }
+}

@@ -1,0 +1,114 @@
+//! The command line: what was typed, handed to the command it names; the outcome as an exit code.
+
+mod arguments;
+mod close;
+mod completions;
+mod create;
+mod exit;
+mod get;
+mod input;
+mod json;
+mod ls;
+mod output;
+mod process;
+mod put;
+mod render;
+mod rm;
+mod shell;
+mod stat;
+mod units;
+
+use crate::error::Result;
+use crate::place::{Place, Surroundings};
+use clap::{CommandFactory, Parser, Subcommand};
+use exit::Exit;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Hand messages from one script to another, whole, in order, and without loss.
+#[derive(Parser)]
+#[command(name = "ipcq", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Queues are files in $IPCQ_DIR, by default in /dev/shm/ipcq-$UID; a name with a '/' is a file's path.
+
+Examples:
+  ipcq put jobs 'hello world' --create     put a message, making the queue if need be
+  ipcq get jobs --timeout 1s               take one, waiting at most a second
+  seq 100 | ipcq put jobs --lines          every line is a message
+  ipcq get jobs --follow | while read -r job; do echo \"$job\"; done
+
+Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// Only the command that is named is built: a one-shot put should not pay for the others' options.
+#[derive(Subcommand)]
+#[command(defer = true)]
+enum Command {
+    /// Create a queue
+    Create(create::Create),
+    /// Put messages into a queue
+    Put(put::Put),
+    /// Take messages from a queue, waiting for them
+    Get(get::Get),
+    /// Refuse further puts; what is there can still be got
+    Close(close::Close),
+    /// Remove queues and what is in them
+    Rm(rm::Rm),
+    /// List the queues and how full they are
+    Ls(ls::Ls),
+    /// Show the figures of queues
+    Stat(stat::Stat),
+    /// Print the completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// The definition of the whole command line, from which manual pages and completions are made.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// The completion script for `shell` (`bash`, `zsh`, `fish`, `elvish`, `powershell`), if it is one we know.
+///
+/// # Errors
+/// When there is no such shell.
+pub fn completion_script(shell: &str) -> Result<Vec<u8>> {
+    completions::script(shell)
+}
+
+/// Runs the command that `arguments` ask for, the first of which is the program's name, and returns
+/// the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    process::prepare();
+    completions::answer_shell();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let place = place();
+    let outcome = match cli.command {
+        Command::Create(create) => create.run(&place),
+        Command::Put(put) => put.run(&place),
+        Command::Get(get) => get.run(&place),
+        Command::Close(close) => close.run(&place),
+        Command::Rm(rm) => rm.run(&place),
+        Command::Ls(ls) => ls.run(&place),
+        Command::Stat(stat) => stat.run(&place),
+        Command::Completions(completions) => completions.run(),
+    };
+    exit::code(outcome)
+}
+
+/// Where queues live, going by the environment.
+fn place() -> Place {
+    Place::from(&Surroundings {
+        ipcq_dir: std::env::var_os("IPCQ_DIR"),
+        tmpdir: std::env::var_os("TMPDIR"),
+        uid: nix::unistd::geteuid().as_raw(),
+        shared_memory: PathBuf::from("/dev/shm"),
+    })
+}
+
+/// The result of a command.
+type Outcome = Result<Exit>;

@@ -1,0 +1,119 @@
+//! Messages as bytes to write, in the form that was asked for, with the ends of the messages.
+
+use super::{json, shell};
+use crate::error::Result;
+use crate::message::Framing;
+use crate::queue::{Frame, Queue};
+
+/// The form in which messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it was put: a line as a line, a whole input byte for byte.
+    AsPut,
+    /// Followed by a NUL.
+    Nul,
+    /// Just its bytes.
+    Raw,
+    /// A JSON object a line.
+    Json,
+    /// Assignments for a shell.
+    Shell,
+}
+
+impl Form {
+    /// The byte after each message of a frame with this framing, if this form only adds one.
+    fn delimiter(self, framing: Framing) -> Option<u8> {
+        match self {
+            Form::AsPut if framing == Framing::Whole => None,
+            Form::AsPut => Some(b'\n'),
+            Form::Nul => Some(0),
+            Form::Raw | Form::Json | Form::Shell => None,
+        }
+    }
+}
+
+/// Messages that end at known places in a buffer.
+struct Piece {
+    end: usize,
+    count: u64,
+    /// Ends each of them, where there are several.
+    delimiter: Option<u8>,
+}
+
+/// A batch of messages, ready to be written.
+pub(super) struct Rendered {
+    form: Form,
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+    payload: Vec<u8>,
+}
+
+impl Rendered {
+    /// Nothing yet.
+    pub(super) fn new(form: Form) -> Self {
+        Rendered { form, bytes: Vec::new(), pieces: Vec::new(), payload: Vec::new() }
+    }
+
+    /// Renders all that is leased from `queue`, instead of what was here before.
+    pub(super) fn render(&mut self, queue: &mut dyn Queue) -> Result<()> {
+        self.bytes.clear();
+        self.pieces.clear();
+        for index in 0..queue.frames().len() {
+            let frame = queue.frames()[index];
+            let delimiter = self.form.delimiter(frame.framing);
+            if delimiter.is_some() && delimiter == frame.framing.delimiter() {
+                // The way it is stored is the way it is written.
+                queue.read(index, &mut self.bytes)?;
+                self.pieces.push(Piece { end: self.bytes.len(), count: frame.count, delimiter });
+            } else {
+                self.payload.clear();
+                queue.read(index, &mut self.payload)?;
+                self.render_each(&frame);
+            }
+        }
+        Ok(())
+    }
+
+    fn render_each(&mut self, frame: &Frame) {
+        for (id, message) in (frame.first_id..).zip(frame.run(&self.payload).messages()) {
+            match self.form {
+                Form::Json => json::message(id, frame.attempt, message, frame.json, &mut self.bytes),
+                Form::Shell => shell::assignments(id, frame.attempt, message, &mut self.bytes),
+                Form::AsPut | Form::Nul | Form::Raw => {
+                    self.bytes.extend_from_slice(message);
+                    self.bytes.extend(self.form.delimiter(frame.framing));
+                }
+            }
+            self.pieces.push(Piece { end: self.bytes.len(), count: 1, delimiter: None });
+        }
+    }
+
+    /// What is to be written.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Number of messages.
+    pub(super) fn count(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.count).sum()
+    }
+
+    /// How many messages, and how many bytes of them, are in the first `written` bytes in full.
+    pub(super) fn complete(&self, written: usize) -> (u64, usize) {
+        let (mut messages, mut end) = (0, 0);
+        for piece in &self.pieces {
+            if piece.end <= written {
+                messages += piece.count;
+                end = piece.end;
+                continue;
+            }
+            if let Some(delimiter) = piece.delimiter {
+                let part = &self.bytes[end..written];
+                messages += memchr::memchr_iter(delimiter, part).count() as u64;
+                end += memchr::memrchr(delimiter, part).map_or(0, |last| last + 1);
+            }
+            break;
+        }
+        (messages, end)
+    }
+}

@@ -1,0 +1,35 @@
+//! `ipcq rm`: removes queues and what is in them.
+
+use super::arguments::QueueArguments;
+use super::exit::{Exit, report};
+use super::Outcome;
+use crate::place::Place;
+use crate::queue;
+
+/// Remove queues and every message in them; whoever waits on them ends with exit code 4
+#[derive(clap::Args)]
+pub(super) struct Rm {
+    #[command(flatten)]
+    queues: QueueArguments,
+    /// Do not complain about queues that are not there
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Rm {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let mut exit = Exit::Done;
+        for address in self.queues.addresses()? {
+            if let Err(error) = queue::remove(place, &address) {
+                let failure = Exit::from_error(&error);
+                if self.force && failure == Exit::NoSuchQueue {
+                    continue;
+                }
+                // The others are removed all the same; the worst failure decides.
+                report(&error);
+                exit = if exit == Exit::Failed { exit } else { failure };
+            }
+        }
+        Ok(exit)
+    }
+}

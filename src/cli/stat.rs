@@ -1,0 +1,92 @@
+//! `ipcq stat`: the figures of queues.
+
+use super::Outcome;
+use super::arguments::QueueArguments;
+use super::exit::{Exit, report};
+use super::{json, output};
+use crate::place::Place;
+use crate::queue::{self, Status};
+
+/// Show the figures of queues
+#[derive(clap::Args)]
+pub(super) struct Stat {
+    #[command(flatten)]
+    queues: QueueArguments,
+    /// Print one JSON object a line for each queue
+    #[arg(long)]
+    json: bool,
+}
+
+impl Stat {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let mut text = Vec::new();
+        let mut exit = Exit::Done;
+        for address in self.queues.addresses()? {
+            match queue::open(place, &address).and_then(|mut queue| Ok((queue.status(None)?, queue))) {
+                Ok((status, queue)) if self.json => object(queue.name(), &status, &mut text),
+                Ok((status, queue)) => text.extend_from_slice(describe(queue.name(), &status).as_bytes()),
+                Err(error) => {
+                    // The figures of the others are worth having all the same.
+                    report(&error);
+                    exit = if exit == Exit::Failed { exit } else { Exit::from_error(&error) };
+                }
+            }
+        }
+        let written = output::print(&text)?;
+        Ok(if written == Exit::Done { exit } else { written })
+    }
+}
+
+/// Appends the figures as a JSON object on a line.
+pub(super) fn object(name: &str, status: &Status, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"{\"name\":");
+    json::string(name, into);
+    into.extend_from_slice(b",\"path\":");
+    json::string(&status.path, into);
+    let max_items = status.max_items.map_or("null".to_owned(), |items| items.to_string());
+    let figures = format!(
+        ",\"ready\":{},\"leased\":{},\"delayed\":{},\"dead\":{},\"bytes\":{},\"capacity\":{},\"max_items\":{max_items},\
+         \"closed\":{},\"paused\":{},\"put\":{},\"got\":{},\"returned\":{}}}\n",
+        status.ready,
+        status.leased,
+        status.delayed,
+        status.dead,
+        status.bytes,
+        status.capacity,
+        status.closed,
+        status.paused,
+        status.put,
+        status.got,
+        status.returned,
+    );
+    into.extend_from_slice(figures.as_bytes());
+}
+
+/// What state a queue is in, in a word.
+pub(super) fn state(status: &Status) -> &'static str {
+    match status {
+        Status { closed: true, ready: 0, leased: 0, delayed: 0, .. } => "drained",
+        Status { closed: true, .. } => "closed",
+        Status { paused: true, .. } => "paused",
+        _ => "open",
+    }
+}
+
+fn describe(name: &str, status: &Status) -> String {
+    let max_items = status.max_items.map_or("no limit".to_owned(), |items| items.to_string());
+    format!(
+        "{name}\n  path      {}\n  state     {}\n  ready     {}\n  leased    {}\n  delayed   {}\n  dead      {}\n  \
+         bytes     {} of {}\n  max items {max_items}\n  put       {}\n  got       {}\n  returned  {}\n",
+        status.path,
+        state(status),
+        status.ready,
+        status.leased,
+        status.delayed,
+        status.dead,
+        status.bytes,
+        status.capacity,
+        status.put,
+        status.got,
+        status.returned,
+    )
+}
