@@ -128,7 +128,7 @@ impl<M: Memory> Transaction<'_, M> {
         self.check_unit("link of a unit", next)
     }
 
-    /// Links a unit that is in use.
+    /// Links a unit, at the commit.
     fn set_link(&mut self, unit: u32, next: u32) {
         let offset = format::link_offset(unit);
         let word = self.word(offset & !7);
@@ -146,9 +146,10 @@ impl<M: Memory> Transaction<'_, M> {
         }
     }
 
-    /// Links the last unit of a chain that this transaction has allocated to a unit in use.
+    /// Links a single unit that this transaction has allocated to a unit in use. Until the commit the
+    /// unit may be one in the middle of the free list, whose link must stay.
     pub(super) fn link_allocated(&mut self, unit: u32, next: u32) {
-        self.link_free(unit, next);
+        self.set_link(unit, next);
     }
 
     /// Copies payload into an allocated chain, starting `skip` bytes into its first unit.

@@ -106,9 +106,9 @@ impl<'a> Walk<'a> {
         }
         self.ids.sort_unstable();
         for pair in self.ids.windows(2) {
-            ensure!(pair[0].0 + pair[0].1 <= pair[1].0, "two frames have the same ids: {pair:?}");
+            ensure!(pair[0].0.saturating_add(pair[0].1) <= pair[1].0, "two frames have the same ids: {pair:?}");
         }
-        let end = self.ids.last().map_or(0, |(first, count)| first + count);
+        let end = self.ids.last().map_or(0, |(first, count)| first.saturating_add(*count));
         ensure!(end <= state.next_id, "id {end} will be used again");
         let (ready, leased) = (state.ready.len() as u64, state.leased.values().map(Vec::len).sum::<usize>() as u64);
         for (field, value) in [
@@ -121,7 +121,8 @@ impl<'a> Walk<'a> {
             ensure!(memory.load(field) == value, "control word {field} is {}, not {value}", memory.load(field));
         }
         ensure!(memory.load(format::HIGH_WATER) >= self.bytes, "the high water is below the water");
-        ensure!(state.put - state.got == ready + leased, "{} put, {} got, not so many left", state.put, state.got);
+        let left = state.put.wrapping_sub(state.got);
+        ensure!(left == ready + leased, "{} put, {} got, not so many left", state.put, state.got);
         if state.is_drained() {
             let free = memory.load(format::FREE_COUNT);
             ensure!(self.fresh == u64::from(format::FIRST_UNIT) && free == 0, "a drained segment does not start afresh");
@@ -193,9 +194,10 @@ impl<'a> Walk<'a> {
         ensure!(crc32fast::hash(&payload) == record.checksum(), "the checksum of unit {unit} is wrong");
         let count = u64::from(record.count());
         let run = Run::stored(&payload, record.framing(), count, record.json());
+        let bytes: u64 = run.messages().map(|message| message.len() as u64).sum();
+        ensure!(bytes == run.message_bytes(), "the payload of unit {unit} is not {count} messages");
         if let Some(delimiter) = record.framing().delimiter() {
-            let ends = payload.iter().filter(|byte| **byte == delimiter).count() as u64;
-            ensure!(ends == count && payload.ends_with(&[delimiter]), "unit {unit}: {count} messages, {ends} ends");
+            ensure!(payload.ends_with(&[delimiter]), "the last message of unit {unit} has no end");
         }
         ensure!(run.message_bytes() == record.message_bytes(), "unit {unit} counts its bytes wrongly");
         self.bytes += run.message_bytes();

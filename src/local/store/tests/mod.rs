@@ -2,10 +2,10 @@
 
 mod check;
 mod crash;
-
-
-mod memory;
 mod generated;
+mod hostile;
+mod limits;
+mod memory;
 mod model;
 mod world;
 

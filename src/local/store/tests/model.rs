@@ -37,7 +37,7 @@ impl Model {
         let mut fits = 0;
         for message in run.messages() {
             bytes += message.len() as u64;
-            if waiting == self.max_items || live == self.capacity || bytes > self.capacity {
+            if waiting >= self.max_items || live >= self.capacity || bytes > self.capacity {
                 break;
             }
             (waiting, live, fits) = (waiting + 1, live + 1, fits + 1);
