@@ -1,8 +1,8 @@
 //! `ipcq close`: no more puts; gets go on until the queue is drained.
 
+use super::Outcome;
 use super::arguments::QueueArgument;
 use super::exit::Exit;
-use super::Outcome;
 use crate::place::Place;
 use crate::queue;
 

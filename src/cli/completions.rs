@@ -54,5 +54,9 @@ pub(super) fn queues(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let place: Place = place();
     let names = place.list().unwrap_or_default();
-    names.iter().filter(|name| name.as_str().starts_with(&*typed)).map(|name| CompletionCandidate::new(name.as_str())).collect()
+    names
+        .iter()
+        .filter(|name| name.as_str().starts_with(&*typed))
+        .map(|name| CompletionCandidate::new(name.as_str()))
+        .collect()
 }

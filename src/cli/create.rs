@@ -1,9 +1,9 @@
 //! `ipcq create`: makes a queue.
 
+use super::Outcome;
 use super::arguments::QueueArgument;
 use super::exit::Exit;
 use super::units::{parse_count, parse_mode, parse_size};
-use super::Outcome;
 use crate::error::Error;
 use crate::place::Place;
 use crate::queue::{self, Limits};
@@ -33,7 +33,9 @@ impl Create {
         let address = self.queue.address()?;
         match queue::create(place, &address, &limits) {
             // It must be a queue that can be used, not merely a file of that name.
-            Err(Error::AlreadyExists { .. }) if self.exist_ok => queue::open_or_create(place, &address, &limits).map(drop)?,
+            Err(Error::AlreadyExists { .. }) if self.exist_ok => {
+                queue::open_or_create(place, &address, &limits).map(drop)?
+            }
             other => other.map(drop)?,
         }
         Ok(Exit::Done)

@@ -91,5 +91,9 @@ fn one_line(error: &clap::Error) -> String {
 /// The command in a usage line: `ipcq put` in `Usage: ipcq put [OPTIONS] <QUEUE>`.
 fn command_in(usage: &str) -> String {
     let words = usage.lines().find_map(|line| line.split_once("Usage: ")).map_or("ipcq", |(_, words)| words);
-    words.split_whitespace().take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect::<Vec<_>>().join(" ")
+    words
+        .split_whitespace()
+        .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

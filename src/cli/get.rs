@@ -89,7 +89,8 @@ impl Get {
                 left = all_that_is_there(&mut queues)?;
                 deadline = Some(Instant::now());
             }
-            let (delivered, exit) = self.deliver(queues[index].as_mut(), &mut rendered, &mut output, stays && left > 0)?;
+            let (delivered, exit) =
+                self.deliver(queues[index].as_mut(), &mut rendered, &mut output, stays && left > 0)?;
             if exit != Exit::Done {
                 return Ok(exit);
             }

@@ -34,7 +34,9 @@ fn read(buffer: &mut [u8]) -> Result<usize> {
 /// Refuses to read from a stream that was closed: it would look like empty input.
 fn check_open() -> Result<()> {
     if process::stdin_was_closed() {
-        return Err(Error::Other("standard input is closed: give the message as an argument, or redirect input".into()));
+        return Err(Error::Other(
+            "standard input is closed: give the message as an argument, or redirect input".into(),
+        ));
     }
     Ok(())
 }

@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn white_space_goes_only_between_tokens() {
-        assert_eq!(compacted(" { \"a b\" : [ 1.50 , \"c \\\" d\" ,\n true ] } ").as_deref(), Ok(r#"{"a b":[1.50,"c \" d",true]}"#));
+        assert_eq!(
+            compacted(" { \"a b\" : [ 1.50 , \"c \\\" d\" ,\n true ] } ").as_deref(),
+            Ok(r#"{"a b":[1.50,"c \" d",true]}"#)
+        );
         assert_eq!(compacted(r#""\\" "#).as_deref(), Ok(r#""\\""#));
         assert_eq!(compacted("1e400").as_deref(), Ok("1e400"));
     }

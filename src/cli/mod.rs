@@ -28,7 +28,8 @@ use std::path::PathBuf;
 /// Hand messages from one script to another, whole, in order, and without loss.
 #[derive(Parser)]
 #[command(name = "ipcq", version, disable_help_subcommand = true, max_term_width = 100)]
-#[command(after_help = "Queues are files in $IPCQ_DIR, by default in /dev/shm/ipcq-$UID; a name with a '/' is a file's path.
+#[command(
+    after_help = "Queues are files in $IPCQ_DIR, by default in /dev/shm/ipcq-$UID; a name with a '/' is a file's path.
 
 Examples:
   ipcq put jobs 'hello world' --create     put a message, making the queue if need be
@@ -36,7 +37,8 @@ Examples:
   seq 100 | ipcq put jobs --lines          every line is a message
   ipcq get jobs --follow | while read -r job; do echo \"$job\"; done
 
-Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue.")]
+Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -33,7 +33,9 @@ impl Output {
     /// When standard output is wanted and was closed: messages would be lost there.
     pub(super) fn new(path: Option<PathBuf>) -> Result<Self> {
         if path.is_none() && process::stdout_was_closed() {
-            return Err(Error::Other("standard output is closed: nothing was taken (redirect it, or use --output)".into()));
+            return Err(Error::Other(
+                "standard output is closed: nothing was taken (redirect it, or use --output)".into(),
+            ));
         }
         Ok(Output { path, file: None })
     }
@@ -48,7 +50,12 @@ impl Output {
         if let (Some(path), None) = (&self.path, &self.file) {
             match File::create(path) {
                 Ok(file) => self.file = Some(file),
-                Err(error) => return Err(Unwritten { written: 0, error: Some(Error::io(format!("open {}", printable(path)), error)) }),
+                Err(error) => {
+                    return Err(Unwritten {
+                        written: 0,
+                        error: Some(Error::io(format!("open {}", printable(path)), error)),
+                    });
+                }
             }
         }
         let stdout = io::stdout();
@@ -75,7 +82,6 @@ impl Output {
             let _ = file.set_len(position.saturating_sub(bytes as u64));
         }
     }
-
 }
 
 /// Prints what a command has to say.

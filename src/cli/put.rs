@@ -190,4 +190,3 @@ fn too_large(queue: &dyn Queue, what: String, length: String) -> Error {
 fn not_json(what: &str, reason: &str) -> Error {
     Error::Other(format!("{what} is not valid JSON: {reason}"))
 }
-

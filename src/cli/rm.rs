@@ -1,8 +1,8 @@
 //! `ipcq rm`: removes queues and what is in them.
 
+use super::Outcome;
 use super::arguments::QueueArguments;
 use super::exit::{Exit, report};
-use super::Outcome;
 use crate::place::Place;
 use crate::queue;
 

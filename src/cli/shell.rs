@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn the_keys_of_an_object_become_variables() {
-        let text = shown(br#"{"name": "Harry", "score": 95, "PATH": "x", "a b": 1, "": 2, "list": [1, 2], "none": null}"#);
+        let text =
+            shown(br#"{"name": "Harry", "score": 95, "PATH": "x", "a b": 1, "": 2, "list": [1, 2], "none": null}"#);
         let lines: Vec<_> = text.lines().skip(3).collect();
         assert_eq!(lines, ["msg_PATH='x'", "msg_list='[1,2]'", "msg_name='Harry'", "msg_none=''", "msg_score='95'"]);
     }

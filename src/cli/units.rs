@@ -153,8 +153,8 @@ mod tests {
     #[test]
     fn anything_else_is_no_duration_and_the_sentence_says_what_is() {
         let bad = [
-            "", " ", "-1", "-1s", "- 1", "abc", "1e999", "1e3", "nan", "NaN", "inf", "infinity", "+1", ".",
-            "1.2.3", "..", "1s2", "0x10", "1,5", "1 2", "٣", "1s -1s", "ms", "1_000", "1\n2",
+            "", " ", "-1", "-1s", "- 1", "abc", "1e999", "1e3", "nan", "NaN", "inf", "infinity", "+1", ".", "1.2.3",
+            "..", "1s2", "0x10", "1,5", "1 2", "٣", "1s -1s", "ms", "1_000", "1\n2",
         ];
         for text in bad {
             let sentence = parse_duration(text).unwrap_err();
@@ -169,9 +169,7 @@ mod tests {
         for text in ["1001y", "99999999999999999999", "18446744073709551615", &digits] {
             assert!(parse_duration(text).unwrap_err().contains("longer than"), "{text}");
         }
-        for text in
-            ["9999999999999y", "18446744073709551615s 1s", "18446744073709551615s 2000000000ns", "0.1ns"]
-        {
+        for text in ["9999999999999y", "18446744073709551615s 1s", "18446744073709551615s 2000000000ns", "0.1ns"] {
             assert!(parse_duration(text).unwrap_err().contains("longer or finer"), "{text}");
         }
         assert!(parse_duration(&format!("{digits}s")).unwrap_err().contains("longer or finer"));
@@ -203,8 +201,8 @@ mod tests {
     #[test]
     fn anything_else_is_no_size_and_the_sentence_says_what_is() {
         let bad = [
-            "", "K", "-1", "-1K", "+1", "1.5M", ".5M", "1e9", "abc", "1 M", "1Ki", "1B", "1P", "0x10", "1K1",
-            "1é", "é", "1,000",
+            "", "K", "-1", "-1K", "+1", "1.5M", ".5M", "1e9", "abc", "1 M", "1Ki", "1B", "1P", "0x10", "1K1", "1é",
+            "é", "1,000",
         ];
         for text in bad {
             assert!(parse_size(text).unwrap_err().contains("64M"), "{text:?}");
@@ -218,14 +216,11 @@ mod tests {
 
     #[test]
     fn modes_are_octal_and_let_the_owner_read_and_write() {
-        for (text, mode) in [("600", 0o600), ("0600", 0o600), ("660", 0o660), ("666", 0o666), ("640", 0o640)]
-        {
+        for (text, mode) in [("600", 0o600), ("0600", 0o600), ("660", 0o660), ("666", 0o666), ("640", 0o640)] {
             assert_eq!(parse_mode(text), Ok(mode));
         }
-        for text in [
-            "", "999", "0o600", "u+rw", "-600", "+600", "6 6", "1600", "7777", "400", "060", "0", "700",
-            "601",
-        ] {
+        for text in ["", "999", "0o600", "u+rw", "-600", "+600", "6 6", "1600", "7777", "400", "060", "0", "700", "601"]
+        {
             assert!(parse_mode(text).unwrap_err().contains("as in '660'"), "{text:?}");
         }
         assert!(parse_mode(&"6".repeat(100)).is_err());

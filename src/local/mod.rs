@@ -137,7 +137,8 @@ impl LocalQueue {
         if let Ok(mut queue) = Self::on(segment, address, file) {
             queue.still_named = true;
             // The queue is gone in any case; those who cannot be told will notice.
-            let _ = queue.locked(Some(Instant::now()), |queue| queue.store.mark_removed().map_err(|fault| queue.fault(fault)));
+            let _ = queue
+                .locked(Some(Instant::now()), |queue| queue.store.mark_removed().map_err(|fault| queue.fault(fault)));
         }
         Ok(())
     }

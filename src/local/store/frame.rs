@@ -99,6 +99,9 @@ impl Record {
         if count == 0 || (framing == Framing::Whole && count != 1) || (framing != Framing::Whole && count > length) {
             return damaged("message count", format!("of unit {unit} is {count}"));
         }
+        if record.first_id().checked_add(count).is_none() {
+            return damaged("first id", format!("of unit {unit} is {}", record.first_id()));
+        }
         let room = if record.is_inline() { format::INLINE_BYTES } else { memory.load(format::GROWN) };
         if skip.saturating_add(length) > room {
             return damaged("payload bytes", format!("of unit {unit} are {length}, more than it can have"));

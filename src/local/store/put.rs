@@ -34,8 +34,9 @@ impl<M: Memory> Store<M> {
         if flags & state::CLOSED != 0 {
             return Ok(Put::Closed);
         }
-        let waiting = transaction.get(format::READY) + transaction.get(format::DELAYED);
-        let live = waiting + transaction.get(format::LEASED) + transaction.get(format::DEAD);
+        let waiting = transaction.get(format::READY).saturating_add(transaction.get(format::DELAYED));
+        let others = transaction.get(format::LEASED).saturating_add(transaction.get(format::DEAD));
+        let live = waiting.saturating_add(others);
         // Empty messages have no bytes for the capacity to bound, so it bounds their number.
         let items = max_items.saturating_sub(waiting).min(capacity.saturating_sub(live)).min(u64::from(u32::MAX));
         let fits = run.prefix(items, capacity.saturating_sub(transaction.get(format::MESSAGE_BYTES)));

@@ -35,8 +35,7 @@ impl<M: Memory> Store<M> {
                 transaction.clear_idle_owner(owner)?;
             }
             let drained =
-                transaction.get(format::READY) + transaction.get(format::LEASED) + transaction.get(format::DELAYED)
-                    == 0;
+                [format::READY, format::LEASED, format::DELAYED].iter().all(|count| transaction.get(*count) == 0);
             if drained && transaction.get(format::STATE) & state::CLOSED != 0 {
                 // Those who wait for data have waited for this.
                 transaction.wake_data(Wake::All);
@@ -73,7 +72,7 @@ impl<M: Memory> Transaction<'_, M> {
         let count = u64::from(record.count());
         if finished == count {
             self.remove_lease(owner, lease.unit)?;
-            self.free_frame(lease.unit, &record);
+            self.free_frame(lease.unit, &record)?;
             self.subtract(format::LEASED, count)?;
             self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
             return Ok(0);

@@ -48,6 +48,16 @@ pub(crate) enum Taken {
 impl<M: Memory> Store<M> {
     /// Leases the first ready messages, adding them to `leases` in order.
     pub(crate) fn take(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
+        let already = leases.len();
+        let taken = self.take_frames(want, leases);
+        if taken.is_err() {
+            // Of a change that was not made, nothing is leased.
+            leases.truncate(already);
+        }
+        taken
+    }
+
+    fn take_frames(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
         let limited = self.stamp.max_items != format::NO_LIMIT;
         let already = leases.len();
         let mut transaction = self.begin()?;
@@ -56,8 +66,8 @@ impl<M: Memory> Store<M> {
             return Ok(Taken::Removed);
         }
         if transaction.get(format::READY) == 0 {
-            let coming = transaction.get(format::LEASED) + transaction.get(format::DELAYED);
-            return Ok(if flags & state::CLOSED != 0 && coming == 0 { Taken::Drained } else { Taken::Nothing });
+            let none_to_come = transaction.get(format::LEASED) == 0 && transaction.get(format::DELAYED) == 0;
+            return Ok(if flags & state::CLOSED != 0 && none_to_come { Taken::Drained } else { Taken::Nothing });
         }
         transaction.use_owner(want.owner, want.pid, want.now);
         let (mut messages, mut bytes) = (0, 0);
@@ -201,7 +211,7 @@ impl<M: Memory> Transaction<'_, M> {
                     last = self.link(last)?;
                 }
                 record.set_first_unit(self.link(last)?);
-                self.free(Chain { first, last, units: emptied });
+                self.free(Chain { first, last, units: emptied })?;
             }
             record.set_skip((skip % format::UNIT) as u32);
         }

@@ -291,6 +291,11 @@ pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
         }
     }
     apply(memory, pairs as usize);
+    // Only now is it known how long the segment says it is.
+    let grown = memory.load(format::GROWN);
+    if memory.reach(Some(grown)).is_err() {
+        return damaged("grown", format!("is {grown}, more than the file has"));
+    }
     memory.store32(format::APPLIED, commit);
     Ok(())
 }

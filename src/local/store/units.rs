@@ -42,6 +42,7 @@ impl<M: Memory> Transaction<'_, M> {
         if grown + needed > format::LARGEST_SEGMENT {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        let generous = generous.min(format::LARGEST_SEGMENT - grown);
         let step = match self.memory.grow(grown, grown + generous) {
             Ok(()) => generous,
             Err(_) => self.memory.grow(grown, grown + needed).map(|()| needed)?,
@@ -85,7 +86,9 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Takes back `chain`, whose units are linked in order.
-    pub(super) fn free(&mut self, chain: Chain) {
+    pub(super) fn free(&mut self, chain: Chain) -> Result<()> {
+        self.check_unit("first payload unit", chain.first)?;
+        self.check_unit("last payload unit", chain.last)?;
         self.set_link(chain.last, self.get(FREE_FIRST) as u32);
         self.set(FREE_FIRST, u64::from(chain.first));
         self.add(FREE_COUNT, chain.units);
@@ -95,16 +98,17 @@ impl<M: Memory> Transaction<'_, M> {
             self.set(FREE_COUNT, 0);
             self.set(FRESH, u64::from(FIRST_UNIT));
         }
+        Ok(())
     }
 
     /// Takes back a frame's record and its payload.
-    pub(super) fn free_frame(&mut self, unit: u32, record: &Record) {
+    pub(super) fn free_frame(&mut self, unit: u32, record: &Record) -> Result<()> {
         self.forget_record(unit);
         if record.is_inline() {
-            self.free(Chain { first: unit, last: unit, units: 1 });
+            self.free(Chain { first: unit, last: unit, units: 1 })
         } else {
             self.set_link(unit, record.first_unit());
-            self.free(Chain { first: unit, last: record.last_unit(), units: record.payload_units() + 1 });
+            self.free(Chain { first: unit, last: record.last_unit(), units: record.payload_units() + 1 })
         }
     }
 

@@ -125,7 +125,10 @@ impl<'a> Walk<'a> {
         ensure!(left == ready + leased, "{} put, {} got, not so many left", state.put, state.got);
         if state.is_drained() {
             let free = memory.load(format::FREE_COUNT);
-            ensure!(self.fresh == u64::from(format::FIRST_UNIT) && free == 0, "a drained segment does not start afresh");
+            ensure!(
+                self.fresh == u64::from(format::FIRST_UNIT) && free == 0,
+                "a drained segment does not start afresh"
+            );
         }
         Ok(())
     }

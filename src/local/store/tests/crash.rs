@@ -60,10 +60,16 @@ fn states(before: &TestMemory, changes: &[Change]) -> Vec<State> {
 }
 
 /// Dies after every prefix of `changes`, and in the recoveries from that.
-fn die_everywhere(before: &TestMemory, changes: &[Change], states: &[State], stamp: Stamp, name: &str, tally: &mut Tally) {
-    let commits = |end: usize| {
-        changes[..end].iter().filter(|change| matches!(change, Change::Word32(format::COMMIT, _))).count()
-    };
+fn die_everywhere(
+    before: &TestMemory,
+    changes: &[Change],
+    states: &[State],
+    stamp: Stamp,
+    name: &str,
+    tally: &mut Tally,
+) {
+    let commits =
+        |end: usize| changes[..end].iter().filter(|change| matches!(change, Change::Word32(format::COMMIT, _))).count();
     let unapplied: usize = changes.iter().filter(|change| matches!(change, Change::Word(..))).count();
     let every = unapplied.div_ceil(RECOVERIES).max(1);
     let mut memory = before.copy();
@@ -134,7 +140,10 @@ pub(super) fn worlds() -> Vec<World> {
         // Everything is in one chain that begins and ends within units.
         after(&[Do::lines(100, 90), Do::take(0, 7), Do::take(5, 20), Do::take(63, 1)]),
         // Lines that end with units: a split shares none.
-        after(&[Do::Put { framing: Framing::Nul, count: 20, shortest: 63, longest: 63, together: true }, Do::take(0, 8)]),
+        after(&[
+            Do::Put { framing: Framing::Nul, count: 20, shortest: 63, longest: 63, together: true },
+            Do::take(0, 8),
+        ]),
         after(&many),
         after(&[&many[..], &takes(0, 36), &takes(5, 3)].concat()),
         after(&[Do::lines(1000, 100), Do::lines(1000, 100), Do::take(64, 2)]),
@@ -197,7 +206,8 @@ fn a_death_at_any_store_leaves_the_state_before_or_after() {
 
 /// Moves every store to `commit` in front of the stores to the log that belong to it.
 fn published_too_early(changes: &[Change]) -> Vec<Change> {
-    let is_log = |change: &Change| matches!(change, Change::Word(offset, _) if (format::LOG..format::OWNERS).contains(offset));
+    let is_log =
+        |change: &Change| matches!(change, Change::Word(offset, _) if (format::LOG..format::OWNERS).contains(offset));
     let mut moved: Vec<Change> = Vec::new();
     let mut log_start = None;
     for change in changes {

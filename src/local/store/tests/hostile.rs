@@ -19,7 +19,7 @@ const ACCESSES: u64 = 1_000_000;
 /// Changes one word, mostly one that means something, mostly to something that nearly means something.
 fn mutate(world: &mut World, random: &mut Random) {
     let memory = &mut world.store.memory;
-    let fresh = memory.load(format::FRESH).max(format::FIRST_UNIT.into());
+    let fresh = memory.load(format::FRESH).clamp(format::FIRST_UNIT.into(), 5000);
     let any_unit = |random: &mut Random| random.below(fresh - 60) + 62;
     let field_of = |random: &mut Random, fields: &[Field], base: u64| {
         let field = fields[random.below(fields.len() as u64) as usize];
@@ -105,6 +105,7 @@ fn work(world: &mut World, random: &mut Random) -> (u64, u64) {
                 let want = Want { messages, bytes: random.one_of(&[1000, u64::MAX]), owner, pid: 1, now: clock };
                 leases.clear();
                 let taken = done(store.take(&want, &mut leases));
+                assert!(taken || leases.is_empty());
                 let mut buffer = Vec::new();
                 taken && leases.iter().all(|lease| done(store.read(lease, &mut buffer)))
             }

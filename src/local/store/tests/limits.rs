@@ -6,11 +6,13 @@ use crate::local::format;
 use crate::local::memory::Memory;
 use crate::local::store::{FRAMES_AT_ONCE, Lease};
 
-/// Each lease that goes back changes its record and four others, and no two share a neighbour.
-fn scattered_leases(first: Operation) -> (World, Vec<Lease>) {
+/// Leases of owner 0 in a queue where each that goes back changes its own record and four others:
+/// those before and after it in both lists, which no two of the leases share.
+fn scattered_leases() -> (World, Vec<Lease>) {
     let mut world = World::new(1 << 20, format::NO_LIMIT);
-    world.apply(first);
-    world.apply(Operation::take(0, 1));
+    for operation in [Operation::whole(9), Operation::take(0, 1), Operation::lines(20, 100), Operation::take(0, 20)] {
+        world.apply(operation);
+    }
     for _ in 0..FRAMES_AT_ONCE * 9 {
         world.apply(Operation::whole(300));
     }
@@ -18,21 +20,24 @@ fn scattered_leases(first: Operation) -> (World, Vec<Lease>) {
         world.apply(Operation::take(if number % 3 == 1 { 0 } else { 64 }, 1));
     }
     world.apply(Operation::ReturnAll { owner: 64 });
-    let leases: Vec<Lease> = world.held[&0].iter().map(|held| held.lease).collect();
+    let leases = world.held[&0].iter().map(|held| held.lease);
+    let leases = leases.skip(1).step_by(3).take(FRAMES_AT_ONCE).collect();
     (world, leases)
 }
 
 #[test]
 fn the_largest_transaction_fits_the_log() {
-    let first = Operation::lines(20, 100);
-    for delivered in 0..FRAMES_AT_ONCE as u64 {
-        let (world, leases) = scattered_leases(first);
-        let mut world = world;
-        let some: Vec<Lease> = leases.into_iter().skip(1).step_by(3).take(FRAMES_AT_ONCE).collect();
-        world.store.settle(0, &some, delivered, true, 9).unwrap();
+    let (world, leases) = scattered_leases();
+    assert_eq!(leases.len(), FRAMES_AT_ONCE);
+    let pairs = [0, 1, 10, 19, 20, 35, 51].map(|delivered| {
+        let mut world = world.copy();
+        world.store.settle(0, &leases, delivered, true, 9).unwrap();
         check(&world.store.memory).unwrap();
-        println!("{delivered} {}", world.store.memory.load(format::LOG_COUNT));
-    }
+        world.store.memory.load(format::LOG_COUNT) as usize
+    });
+    println!("{pairs:?} of {} pairs", format::LOG_PAIRS);
+    let most = *pairs.iter().max().unwrap();
+    assert!(most > 7 * FRAMES_AT_ONCE && most <= format::LOG_PAIRS);
 }
 
 #[test]

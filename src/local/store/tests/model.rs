@@ -33,7 +33,8 @@ impl Model {
             return Put::Closed;
         }
         let (mut waiting, mut live) = (self.state.ready.len() as u64, self.live());
-        let mut bytes: u64 = self.state.ready.iter().chain(self.leased()).map(|message| message.body.len() as u64).sum();
+        let mut bytes: u64 =
+            self.state.ready.iter().chain(self.leased()).map(|message| message.body.len() as u64).sum();
         let mut fits = 0;
         for message in run.messages() {
             bytes += message.len() as u64;

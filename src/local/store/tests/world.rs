@@ -21,13 +21,32 @@ pub(super) enum Part {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operation {
     /// Messages of `shortest` to `longest` bytes.
-    Put { framing: Framing, count: u64, shortest: u64, longest: u64, together: bool },
-    Take { owner: u32, messages: u64, bytes: u64 },
+    Put {
+        framing: Framing,
+        count: u64,
+        shortest: u64,
+        longest: u64,
+        together: bool,
+    },
+    Take {
+        owner: u32,
+        messages: u64,
+        bytes: u64,
+    },
     /// Delivers `percent` of the messages; above 100, more than there are.
-    Settle { owner: u32, part: Part, percent: u64, last: bool },
+    Settle {
+        owner: u32,
+        part: Part,
+        percent: u64,
+        last: bool,
+    },
     /// The owner has died.
-    ReturnAll { owner: u32 },
-    ClearOwner { owner: u32 },
+    ReturnAll {
+        owner: u32,
+    },
+    ClearOwner {
+        owner: u32,
+    },
     Close,
     Trim,
     /// The file system is full, or has room again.
@@ -131,7 +150,8 @@ impl World {
             Take { owner, messages, bytes } => self.take(owner, messages, bytes),
             Settle { owner, part, percent, last } => self.settle(owner, part, percent, last),
             ReturnAll { owner } => {
-                let ids: Vec<u64> = self.held.remove(&owner).unwrap_or_default().iter().flat_map(|h| h.ids.clone()).collect();
+                let ids: Vec<u64> =
+                    self.held.remove(&owner).unwrap_or_default().iter().flat_map(|h| h.ids.clone()).collect();
                 assert_eq!(self.store.return_all_of(owner).unwrap(), ids.len() as u64);
                 self.model.settle(owner, &ids, 0);
                 self.model.forget_idle(owner);
