@@ -39,8 +39,6 @@ pub struct Frame {
     pub first_id: u64,
     /// Number of messages.
     pub count: u64,
-    /// Bytes, delimiters included.
-    pub bytes: u64,
     /// How often they have been handed out, this time included.
     pub attempt: u32,
     /// How they are told apart.

@@ -301,7 +301,7 @@ pub(crate) fn unit_offset(unit: u32) -> u64 {
 
 /// Whether `unit` holds the links of its group and so is never handed out.
 pub(crate) fn is_link_table(unit: u32) -> bool {
-    unit % UNITS_PER_GROUP == 0
+    unit.is_multiple_of(UNITS_PER_GROUP)
 }
 
 /// Where the entry of an owner is.

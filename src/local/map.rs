@@ -57,7 +57,7 @@ impl Map {
 
     /// The word at `offset`, which other processes change at any time.
     pub(crate) fn atomic32(&self, offset: u64) -> Option<&AtomicU32> {
-        if offset % 4 != 0 || !self.contains(offset, 4) {
+        if !offset.is_multiple_of(4) || !self.contains(offset, 4) {
             return None;
         }
         // SAFETY: aligned (the base is page-aligned), inside the mapping and the file, and all
@@ -66,7 +66,7 @@ impl Map {
     }
 
     fn atomic64(&self, offset: u64) -> Option<&AtomicU64> {
-        if offset % 8 != 0 || !self.contains(offset, 8) {
+        if !offset.is_multiple_of(8) || !self.contains(offset, 8) {
             return None;
         }
         // SAFETY: as in `atomic32`.

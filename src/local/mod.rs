@@ -38,6 +38,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The same while others hold leases: nothing wakes a sleeper when one of them is killed.
 const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(100);
 
+/// How long a process that stays may go on without noticing that its queue was unlinked by hand.
+const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(50);
+
 /// What distinguishes a new queue from all others.
 #[derive(Clone, Copy, Debug)]
 pub struct Creation {
@@ -78,8 +81,8 @@ pub struct LocalQueue {
     owners_checked: Option<Instant>,
     /// What the data wake word read when the last take with `watch`, or without, found nothing.
     seen: u32,
-    /// Whether the path names our file has been checked since the last sleep.
-    still_named: bool,
+    /// When the file was last seen to have a name.
+    name_checked: Option<Instant>,
     /// Takes that found nothing since the last that found something.
     idle_looks: u32,
 }
@@ -135,7 +138,7 @@ impl LocalQueue {
         // a second, while a marked file that is still there would serve nobody.
         segment.unlink()?;
         if let Ok(mut queue) = Self::on(segment, address, file) {
-            queue.still_named = true;
+            queue.name_checked = Some(Instant::now());
             // The queue is gone in any case; those who cannot be told will notice.
             let _ = queue
                 .locked(Some(Instant::now()), |queue| queue.store.mark_removed().map_err(|fault| queue.fault(fault)));
@@ -163,7 +166,7 @@ impl LocalQueue {
             frames: Vec::new(),
             owners_checked: None,
             seen: 0,
-            still_named: false,
+            name_checked: None,
             idle_looks: 0,
         })
     }
@@ -181,12 +184,13 @@ impl LocalQueue {
 
     /// Brings the segment, and our view of it, to where an operation can start.
     fn prepare(&mut self) -> Result<()> {
-        if !self.still_named {
-            let named = self.segment.still_names(self.store.memory().file());
-            if !named.map_err(|error| Error::io(format!("look for queue '{}'", self.name), error))? {
+        let now = Instant::now();
+        if self.name_checked.is_none_or(|checked| now - checked > LOOK_FOR_REMOVAL) {
+            let named = file::has_name(self.store.memory().file());
+            if !named.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))? {
                 return Err(Error::Removed { name: self.name.clone() });
             }
-            self.still_named = true;
+            self.name_checked = Some(now);
         }
         if let Err(error) = self.store.reach() {
             return Err(match error.kind() {
@@ -272,7 +276,13 @@ impl LocalQueue {
         match taken {
             store::Taken::Leases => {
                 self.idle_looks = 0;
-                self.frames.extend(self.leases.iter().map(frame));
+                let mut wanted = want.messages;
+                for lease in &self.leases {
+                    // On a full file system a lease may hold more than is wanted.
+                    let frame = frame(lease, wanted);
+                    wanted -= frame.count;
+                    self.frames.push(frame);
+                }
                 return Ok(Taken::Messages);
             }
             store::Taken::Removed => return Err(Error::Removed { name: self.name.clone() }),
@@ -288,7 +298,6 @@ impl LocalQueue {
             }
             self.idle_looks += 1;
             self.store.register_data_waiter();
-            self.still_named = false;
         }
         Ok(if taken == store::Taken::Drained { Taken::Drained } else { Taken::Nothing })
     }
@@ -305,7 +314,6 @@ impl LocalQueue {
                 self.return_leases_of_the_dead()?;
                 if wait {
                     self.seen = self.store.register_space_waiter();
-                    self.still_named = false;
                 }
                 Ok(None)
             }
@@ -357,8 +365,15 @@ impl Queue for LocalQueue {
     }
 
     fn read(&mut self, index: usize, buffer: &mut Vec<u8>) -> Result<()> {
-        let Some(lease) = self.leases.get(index) else { return Ok(()) };
-        self.store.read(lease, buffer).map_err(|fault| self.fault(fault))
+        let (Some(lease), Some(frame)) = (self.leases.get(index), self.frames.get(index)) else { return Ok(()) };
+        let start = buffer.len();
+        self.store.read(lease, buffer).map_err(|fault| self.fault(fault))?;
+        if frame.count < u64::from(lease.record.count()) {
+            let run = Run::stored(&buffer[start..], frame.framing, lease.record.count().into(), frame.json);
+            let wanted = run.prefix(frame.count, u64::MAX).bytes().len();
+            buffer.truncate(start + wanted);
+        }
+        Ok(())
     }
 
     fn settle(&mut self, delivered: u64, stay: bool) -> Result<()> {
@@ -428,12 +443,12 @@ impl LocalQueue {
     }
 }
 
-fn frame(lease: &Lease) -> Frame {
+/// The first `wanted` messages of a lease, as others see them.
+fn frame(lease: &Lease, wanted: u64) -> Frame {
     let record = &lease.record;
     Frame {
         first_id: record.first_id(),
-        count: record.count().into(),
-        bytes: record.length(),
+        count: wanted.min(record.count().into()),
         attempt: record.attempts(),
         framing: record.framing(),
         json: record.json(),

@@ -5,6 +5,9 @@
 #![allow(unsafe_code)]
 
 use nix::libc;
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,12 +30,21 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Whether this process may run on more than one processor.
+static SEVERAL_PROCESSORS: LazyLock<bool> = LazyLock::new(|| {
+    let allowed = sched_getaffinity(Pid::from_raw(0));
+    allowed.is_ok_and(|set| (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true)).nth(1).is_some())
+});
+
 /// Turns of a spin between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
 
-/// Watches for a change without sleeping, for at most `patience`. Only worth it where the other
-/// process runs on another processor and answers sooner than a sleeper can be woken.
+/// Watches for a change without sleeping, for at most `patience`: the other process may answer sooner than a
+/// sleeper can be woken. With one processor to run on it cannot, and this returns at once.
 pub fn spin(watches: &[Watch<'_>], patience: Duration) -> bool {
+    if !*SEVERAL_PROCESSORS {
+        return false;
+    }
     let start = Instant::now();
     loop {
         for _ in 0..SPINS_PER_LOOK {

@@ -32,6 +32,8 @@ macro_rules! accessors {
     ($($(#[$doc:meta])* $field:ident $type:ty, $name:ident $setter:ident;)*) => {
         $(
             $(#[$doc])*
+            // Some are only written so far: the commands that show them come later.
+            #[allow(dead_code)]
             pub(crate) fn $name(&self) -> $type {
                 <$type>::from_ne_bytes(self.field(format::$field))
             }

@@ -62,11 +62,6 @@ impl<M: Memory> Store<M> {
         }
         transaction.commit()
     }
-
-    /// The process that holds leases as `owner`.
-    pub(crate) fn owner_pid(&self, owner: u32) -> u64 {
-        self.memory.load(format::owner_offset(owner) + format::OWNER_PID)
-    }
 }
 
 impl<M: Memory> Transaction<'_, M> {

@@ -39,17 +39,20 @@ impl<M: Memory> Store<M> {
         let live = waiting.saturating_add(others);
         // Empty messages have no bytes for the capacity to bound, so it bounds their number.
         let items = max_items.saturating_sub(waiting).min(capacity.saturating_sub(live)).min(u64::from(u32::MAX));
-        let fits = run.prefix(items, capacity.saturating_sub(transaction.get(format::MESSAGE_BYTES)));
+        let mut fits = run.prefix(items, capacity.saturating_sub(transaction.get(format::MESSAGE_BYTES)));
         if fits.count() == 0 || (together && fits.count() < run.count()) {
             return Ok(if run.count() == 0 { Put::Done(0) } else { Put::Full });
         }
 
-        let length = fits.bytes().len() as u64;
-        let payload_units = if length <= format::INLINE_BYTES { 0 } else { length.div_ceil(format::UNIT) };
-        if let Err(error) = transaction.make_room(1 + payload_units + RESERVED_UNITS) {
-            // What others take out makes room; in an empty queue nobody will.
-            return if live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error)) };
+        while let Err(error) = transaction.make_room(1 + payload_units(&fits) + RESERVED_UNITS) {
+            // On a file system that is nearly full, fewer messages may still find room.
+            fits = fits.prefix(fits.count() / 2, u64::MAX);
+            if together || fits.count() == 0 {
+                // What others take out makes room; in an empty queue nobody will.
+                return if live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error)) };
+            }
         }
+        let (length, payload_units) = (fits.bytes().len() as u64, payload_units(&fits));
         let chain = transaction.allocate(1 + payload_units)?;
         let unit = chain.first;
         let mut record = Record::new(fits.framing(), fits.json);
@@ -80,4 +83,10 @@ impl<M: Memory> Store<M> {
         transaction.commit()?;
         Ok(Put::Done(fits.count()))
     }
+}
+
+/// Units that the messages of `run` need outside their record.
+fn payload_units(run: &Run<'_>) -> u64 {
+    let length = run.bytes().len() as u64;
+    if length <= format::INLINE_BYTES { 0 } else { length.div_ceil(format::UNIT) }
 }

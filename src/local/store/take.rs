@@ -46,7 +46,8 @@ pub(crate) enum Taken {
 }
 
 impl<M: Memory> Store<M> {
-    /// Leases the first ready messages, adding them to `leases` in order.
+    /// Leases the first ready messages, adding them to `leases` in order. If a run cannot be split because
+    /// the file system is full, the first lease holds more messages than are wanted.
     pub(crate) fn take(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
         let already = leases.len();
         let taken = self.take_frames(want, leases);
@@ -86,7 +87,12 @@ impl<M: Memory> Store<M> {
             } else {
                 match transaction.split_first(unit, want.messages - messages)? {
                     Some(part) => part,
-                    // No unit to be had on a full file system: later, when others have finished.
+                    // No unit to be had on a full file system. Leasing the whole frame needs none; what
+                    // was not wanted goes back when it is settled.
+                    None if messages == 0 => {
+                        transaction.remove_first_ready(unit)?;
+                        unit
+                    }
                     None => break,
                 }
             };
@@ -97,11 +103,7 @@ impl<M: Memory> Store<M> {
             leases.push(Lease { unit: taken, record });
         }
         if messages == 0 {
-            return if transaction.get(format::READY_FIRST) == 0 {
-                damaged("ready messages", "counts messages where the list has none")
-            } else {
-                Ok(Taken::Nothing)
-            };
+            return damaged("ready messages", "counts messages where the list has none");
         }
         transaction.subtract(format::READY, messages)?;
         transaction.add(format::LEASED, messages);

@@ -283,7 +283,7 @@ pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
     for pair in 0..pairs {
         let offset = memory.load(format::LOG_FIRST + pair * 16);
         let control = CONTROL..CONTROL + CONTROL_WORDS as u64 * 8;
-        if offset % 8 != 0
+        if !offset.is_multiple_of(8)
             || offset >= format::LARGEST_SEGMENT
             || (offset < format::OWNERS && !control.contains(&offset))
         {

@@ -137,6 +137,7 @@ fn hostile_bytes_are_survived_and_refused() {
     for seed in 0..MUTATIONS {
         let mut random = Random(seed);
         let mut world = worlds[random.below(worlds.len() as u64) as usize].copy();
+        world.store.memory.limit = u64::MAX;
         let stamp = world.store.memory.bytes[..format::STAMP_BYTES].to_vec();
         let survived = catch_unwind(AssertUnwindSafe(|| {
             for _ in 0..random.one_of(&[1, 1, 1, 2, 4]) {

@@ -57,3 +57,24 @@ fn a_full_file_system_keeps_nobody_from_getting_one_message() {
         assert!(world.model.live() <= before.saturating_sub(2), "{before} messages, and nothing is got");
     }
 }
+
+#[test]
+fn consumers_that_die_on_a_full_file_system_leave_messages_that_can_be_got() {
+    let mut world = World::new(1 << 20, format::NO_LIMIT);
+    world.apply(Operation::lines(150, 400));
+    world.apply(Operation::Full(true));
+    for count in [40, 20, 7, 3, 1, 1, 1] {
+        world.apply(Operation::lines(count, 150));
+    }
+    // Each takes a part out of the run and dies, which uses up every unit there is.
+    for messages in 1..60 {
+        world.apply(Operation::take(0, messages));
+        world.apply(Operation::ReturnAll { owner: 0 });
+    }
+    while world.model.live() > 0 {
+        world.apply(Operation::take(0, 1));
+        world.apply(Operation::settle(0, 1));
+        world.apply(Operation::take(0, 1));
+        world.apply(Operation::settle(0, 100));
+    }
+}

@@ -105,25 +105,25 @@ impl TestMemory {
 
 impl Memory for TestMemory {
     fn load32(&self, offset: u64) -> u32 {
-        let word = if offset % 4 == 0 { self.slice(offset, 4) } else { None };
+        let word = if offset.is_multiple_of(4) { self.slice(offset, 4) } else { None };
         word.map_or(0, |bytes| u32::from_ne_bytes(bytes.try_into().unwrap()))
     }
 
     fn load(&self, offset: u64) -> u64 {
-        let word = if offset % 8 == 0 { self.slice(offset, 8) } else { None };
+        let word = if offset.is_multiple_of(8) { self.slice(offset, 8) } else { None };
         word.map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().unwrap()))
     }
 
     fn store32(&mut self, offset: u64, value: u32) {
         self.spend();
-        if offset % 4 == 0 {
+        if offset.is_multiple_of(4) {
             self.note(Change::Word32(offset, value));
         }
     }
 
     fn store(&mut self, offset: u64, value: u64) {
         self.spend();
-        if offset % 8 == 0 {
+        if offset.is_multiple_of(8) {
             self.note(Change::Word(offset, value));
         }
     }
