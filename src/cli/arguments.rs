@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 /// One queue.
-#[derive(Args)]
+#[derive(Args, Debug, Default)]
 pub(super) struct QueueArgument {
     /// The queue: a name, or a path with a '/'
     #[arg(value_name = "QUEUE", add = ArgValueCompleter::new(completions::queues))]
@@ -19,13 +19,17 @@ pub(super) struct QueueArgument {
 }
 
 impl QueueArgument {
+    pub(super) fn new(queue: OsString) -> Self {
+        QueueArgument { queue }
+    }
+
     pub(super) fn address(&self) -> Result<Address> {
         Address::parse(&self.queue)
     }
 }
 
 /// One or more queues.
-#[derive(Args)]
+#[derive(Args, Debug, Default)]
 pub(super) struct QueueArguments {
     /// The queues: names, or paths with a '/'
     #[arg(value_name = "QUEUE", required = true, add = ArgValueCompleter::new(completions::queues))]
@@ -33,13 +37,17 @@ pub(super) struct QueueArguments {
 }
 
 impl QueueArguments {
+    pub(super) fn new(queue: OsString) -> Self {
+        QueueArguments { queues: vec![queue] }
+    }
+
     pub(super) fn addresses(&self) -> Result<Vec<Address>> {
         self.queues.iter().map(|queue| Address::parse(queue)).collect()
     }
 }
 
 /// How long to wait.
-#[derive(Args)]
+#[derive(Args, Debug, Default)]
 pub(super) struct Patience {
     /// Wait at most this long (1s, 500ms, 2m 30s, 0.5); 0 does not wait
     #[arg(short, long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
@@ -50,6 +58,11 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// To wait at most for `limit`.
+    pub(super) fn limited(limit: Duration) -> Self {
+        Patience { timeout: Some(limit), no_wait: false }
+    }
+
     /// The time to wait, if it is limited.
     pub(super) fn limit(&self) -> Option<Duration> {
         if self.no_wait { Some(Duration::ZERO) } else { self.timeout }

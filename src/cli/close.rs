@@ -7,7 +7,7 @@ use crate::place::Place;
 use crate::queue;
 
 /// Refuse further puts; consumers get what is left and then learn that it was all
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(super) struct Close {
     #[command(flatten)]
     queue: QueueArgument,

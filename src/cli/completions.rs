@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 const VARIABLE: &str = "IPCQ_COMPLETE";
 
 /// Print the completion script for a shell
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   source <(ipcq completions bash)                             in ~/.bashrc
   source <(ipcq completions zsh)                              in ~/.zshrc

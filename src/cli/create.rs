@@ -9,7 +9,7 @@ use crate::place::Place;
 use crate::queue::{self, Limits};
 
 /// Create a queue
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(super) struct Create {
     #[command(flatten)]
     queue: QueueArgument,

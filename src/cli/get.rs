@@ -16,7 +16,7 @@ use std::time::Instant;
 const BATCH: u64 = 128 << 10;
 
 /// Take messages from a queue, waiting for them; from several, from the first that has one
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug, Default)]
 #[command(after_help = "Examples:
   ipcq get jobs                      one message; waits for it
   ipcq get jobs --timeout 1s         ... at most a second: exit 1 if none came
@@ -63,6 +63,11 @@ pub(super) struct Get {
 }
 
 impl Get {
+    /// A get of one message without any other option.
+    pub(super) fn one(queues: QueueArguments, patience: Patience) -> Self {
+        Get { queues, patience, ..Get::default() }
+    }
+
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let mut queues = self.open(place)?;
         let mut output = Output::new(self.output.clone())?;

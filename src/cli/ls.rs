@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// List the queues and how full they are
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(super) struct Ls {
     /// Print one JSON object a line for each queue
     #[arg(long)]

@@ -12,6 +12,7 @@ mod ls;
 mod output;
 mod process;
 mod put;
+mod quick;
 mod render;
 mod rm;
 mod shell;
@@ -26,7 +27,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Hand messages from one script to another, whole, in order, and without loss.
-#[derive(Parser)]
+#[derive(Parser, Debug)]
 #[command(name = "ipcq", version, disable_help_subcommand = true, max_term_width = 100)]
 #[command(
     after_help = "Queues are files in $IPCQ_DIR, by default in /dev/shm/ipcq-$UID; a name with a '/' is a file's path.
@@ -45,7 +46,7 @@ struct Cli {
 }
 
 // Only the command that is named is built: a one-shot put should not pay for the others' options.
-#[derive(Subcommand)]
+#[derive(Subcommand, Debug)]
 #[command(defer = true)]
 enum Command {
     /// Create a queue
@@ -84,12 +85,16 @@ pub fn completion_script(shell: &str) -> Result<Vec<u8>> {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     process::prepare();
     completions::answer_shell();
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => return exit::usage(&error),
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = match quick::parse(&arguments) {
+        Some(command) => command,
+        None => match Cli::try_parse_from(arguments) {
+            Ok(cli) => cli.command,
+            Err(error) => return exit::usage(&error),
+        },
     };
     let place = place();
-    let outcome = match cli.command {
+    let outcome = match command {
         Command::Create(create) => create.run(&place),
         Command::Put(put) => put.run(&place),
         Command::Get(get) => get.run(&place),

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 /// Put messages into a queue: each argument is one; without any, all of standard input is one
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug, Default)]
 #[command(after_help = "Examples:
   ipcq put jobs 'hello world'           one message
   ipcq put jobs *.png                   one message for each file name
@@ -41,6 +41,11 @@ pub(super) struct Put {
 }
 
 impl Put {
+    /// A put of `messages` without any option.
+    pub(super) fn of(queue: QueueArgument, messages: Vec<OsString>) -> Self {
+        Put { queue, messages, ..Put::default() }
+    }
+
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
         let mut queue = match self.create {

@@ -7,7 +7,7 @@ use crate::place::Place;
 use crate::queue;
 
 /// Remove queues and every message in them; whoever waits on them ends with exit code 4
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(super) struct Rm {
     #[command(flatten)]
     queues: QueueArguments,

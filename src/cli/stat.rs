@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::queue::{self, Status};
 
 /// Show the figures of queues
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
 pub(super) struct Stat {
     #[command(flatten)]
     queues: QueueArguments,
