@@ -29,7 +29,8 @@ pub(super) struct Get {
     #[command(flatten)]
     queues: QueueArguments,
     /// Take N messages, as they come
-    #[arg(short = 'n', value_name = "N", value_parser = parse_count, conflicts_with_all = ["all", "follow"])]
+    #[arg(short = 'n', value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["all", "follow"])]
     count: Option<u64>,
     /// Take all that is there now; waits only if --timeout is given, and only for the first
     #[arg(short, long, conflicts_with = "follow")]

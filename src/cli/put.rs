@@ -22,7 +22,7 @@ pub(super) struct Put {
     #[command(flatten)]
     queue: QueueArgument,
     /// The messages
-    #[arg(value_name = "MESSAGE", allow_negative_numbers = true)]
+    #[arg(value_name = "MESSAGE")]
     messages: Vec<OsString>,
     /// Each line of standard input is a message
     #[arg(short, long, conflicts_with_all = ["messages", "null"])]
