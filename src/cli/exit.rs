@@ -3,6 +3,7 @@
 use super::{Outcome, process};
 use crate::error::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -52,8 +53,9 @@ pub(super) fn report(what: impl Display) {
     let _ = std::io::stderr().write_all(format!("ipcq: {what}\n").as_bytes());
 }
 
-/// Reports what was wrong with the arguments, in one line; or prints the help that they ask for.
-pub(super) fn usage(error: &clap::Error) -> u8 {
+/// Reports what was wrong with the arguments, the first of which is `word`, in one line; or prints the help that
+/// they ask for.
+pub(super) fn usage(error: &clap::Error, word: Option<&OsString>) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Help that nobody reads is no failure.
         return match error.print() {
@@ -67,13 +69,13 @@ pub(super) fn usage(error: &clap::Error) -> u8 {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         report("no command given (see 'ipcq --help')");
     } else {
-        report(one_line(error));
+        report(one_line(error, word));
     }
     Exit::Failed as u8
 }
 
 /// What clap says in paragraphs, as one sentence and where to read on.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, word: Option<&OsString>) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     let mut line = first.strip_prefix("error: ").unwrap_or(first).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -81,8 +83,11 @@ fn one_line(error: &clap::Error) -> String {
         line.push_str("; ");
         line.push_str(tip);
     }
-    let command = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => command_in(&usage.to_string()),
+    let is_of_a_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+    let command = match (error.get(ContextKind::Usage), word) {
+        (Some(ContextValue::StyledStr(usage)), _) => command_in(&usage.to_string()),
+        // Of a bad value clap does not say which command it was for; no option with a value comes before that.
+        (_, Some(word)) if is_of_a_value => format!("ipcq {}", word.display()),
         _ => command_in(&text),
     };
     format!("{line} (see '{command} --help')")

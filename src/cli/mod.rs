@@ -88,9 +88,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = match quick::parse(&arguments) {
         Some(command) => command,
-        None => match Cli::try_parse_from(arguments) {
+        None => match Cli::try_parse_from(&arguments) {
             Ok(cli) => cli.command,
-            Err(error) => return exit::usage(&error),
+            Err(error) => return exit::usage(&error, arguments.get(1)),
         },
     };
     let place = place();

@@ -41,6 +41,11 @@ const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(100);
 /// How long a process that stays may go on without noticing that its queue was unlinked by hand.
 const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(50);
 
+/// A run of at least this many bytes comes from a stream that moves in bulk.
+const STREAMED_RUN: usize = 32 << 10;
+/// Bytes of messages that a processor's cache holds besides everything else.
+const CACHED_BACKLOG: u64 = 1 << 20;
+
 /// What distinguishes a new queue from all others.
 #[derive(Clone, Copy, Debug)]
 pub struct Creation {
@@ -320,6 +325,15 @@ impl LocalQueue {
         }
     }
 
+    /// Offers the processor to others if a stream has got far ahead of them: on a single processor,
+    /// what they take is then still in the cache.
+    fn let_consumers_keep_up(&self, put: &Run<'_>) {
+        if put.bytes().len() >= STREAMED_RUN && self.store.memory().load(format::MESSAGE_BYTES) > CACHED_BACKLOG {
+            // It cannot fail.
+            let _ = nix::sched::sched_yield();
+        }
+    }
+
     fn watch_space(&self) -> Option<Watch<'_>> {
         self.store.memory().atomic32(format::SPACE_WAKE).map(|word| Watch::new(word, self.seen))
     }
@@ -341,7 +355,10 @@ impl Queue for LocalQueue {
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
             match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time))? {
-                Some(count) => left = left.after(&left.prefix(count, u64::MAX)),
+                Some(count) => {
+                    left = left.after(&left.prefix(count, u64::MAX));
+                    self.let_consumers_keep_up(run);
+                }
                 None if !in_time => break,
                 None => {
                     let wake_up = Instant::now() + self.look_again();
