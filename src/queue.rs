@@ -1,7 +1,7 @@
 //! What a queue can do, whatever it is kept in; and [`open`], the only place that names the backends.
 
 use crate::error::Result;
-use crate::local::{Creation, LocalQueue};
+use crate::local::LocalQueue;
 use crate::message::{Framing, Run};
 use crate::name::Address;
 use crate::place::Place;
@@ -174,7 +174,7 @@ pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
 /// # Errors
 /// `AlreadyExists`, and all that can prevent creating a file.
 pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
-    Ok(Box::new(LocalQueue::create(place, address, limits, Creation::now()?)?))
+    Ok(Box::new(LocalQueue::create(place, address, limits)?))
 }
 
 /// Opens the queue at `address`, creating it first if it is not there.

@@ -44,16 +44,18 @@ fn check_open() -> Result<()> {
 /// Everything there is on standard input, up to `limit` bytes. `None`: there is more.
 pub(super) fn read_all(limit: u64) -> Result<Option<Vec<u8>>> {
     check_open()?;
-    let mut all = Vec::new();
+    let (mut all, mut length) = (Vec::new(), 0);
     loop {
-        let length = all.len();
-        all.resize(length + CHUNK.max(length), 0);
+        if length == all.len() {
+            all.resize(length + CHUNK.max(length), 0);
+        }
         let got = read(&mut all[length..])?;
-        all.truncate(length + got);
+        length += got;
         if got == 0 {
+            all.truncate(length);
             return Ok(Some(all));
         }
-        if all.len() as u64 > limit {
+        if length as u64 > limit {
             return Ok(None);
         }
     }

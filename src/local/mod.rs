@@ -27,6 +27,7 @@ use format::Stamp;
 use map::Map;
 use memory::Memory;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -45,33 +46,6 @@ const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(50);
 const STREAMED_RUN: usize = 32 << 10;
 /// Bytes of messages that a processor's cache holds besides everything else.
 const CACHED_BACKLOG: u64 = 1 << 20;
-
-/// What distinguishes a new queue from all others.
-#[derive(Clone, Copy, Debug)]
-pub struct Creation {
-    /// Nanoseconds since the Unix epoch.
-    pub at: u64,
-    /// Different for every queue.
-    pub uuid: [u8; 16],
-}
-
-impl Creation {
-    /// A creation at this moment.
-    ///
-    /// # Errors
-    /// When the kernel gives no random numbers.
-    pub fn now() -> Result<Self> {
-        let failed = |error| Error::io("read /proc/sys/kernel/random/uuid", error);
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(failed)?;
-        let mut uuid = [0; 16];
-        let digits: Vec<u8> =
-            text.bytes().filter_map(|byte| char::from(byte).to_digit(16)).map(|digit| digit as u8).collect();
-        for (byte, pair) in uuid.iter_mut().zip(digits.chunks(2)) {
-            *byte = pair.iter().fold(0, |value, digit| value << 4 | digit);
-        }
-        Ok(Creation { at: now(), uuid })
-    }
-}
 
 /// A queue in a segment file.
 pub struct LocalQueue {
@@ -107,13 +81,13 @@ impl LocalQueue {
     ///
     /// # Errors
     /// See [`crate::queue::create`].
-    pub fn create(place: &Place, address: &Address, limits: &Limits, creation: Creation) -> Result<Self> {
+    pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Self> {
         let segment = SegmentFile::new(place, address);
         let stamp = Stamp {
             capacity: limits.capacity,
             max_items: limits.max_items.unwrap_or(format::NO_LIMIT),
-            created: creation.at,
-            uuid: creation.uuid,
+            created: now(),
+            uuid: uuid(),
         };
         let file = segment.create(limits.mode, |file| {
             let doing = || format!("create queue '{address}'");
@@ -263,20 +237,20 @@ impl LocalQueue {
         Ok(())
     }
 
+    fn lease(&mut self, want: Want, owner: u32) -> Result<store::Taken> {
+        let Want { messages, bytes } = want;
+        let want = store::Want { messages, bytes, owner, pid: std::process::id(), now: now() };
+        self.store.take(&want, &mut self.leases).map_err(|fault| self.fault(fault))
+    }
+
     fn take_locked(&mut self, want: Want, watch: bool) -> Result<Taken> {
         self.return_leases_of_the_dead()?;
-        let taken = match self.claim_owner()? {
-            Some(owner) => {
-                let want = store::Want {
-                    messages: want.messages,
-                    bytes: want.bytes,
-                    owner,
-                    pid: std::process::id(),
-                    now: now(),
-                };
-                self.store.take(&want, &mut self.leases).map_err(|fault| self.fault(fault))?
-            }
-            None => store::Taken::Nothing,
+        let taken = match self.store.nothing_to_take() {
+            Some(nothing) => nothing,
+            None => match self.claim_owner()? {
+                Some(owner) => self.lease(want, owner)?,
+                None => store::Taken::Nothing,
+            },
         };
         match taken {
             store::Taken::Leases => {
@@ -475,4 +449,14 @@ fn frame(lease: &Lease, wanted: u64) -> Frame {
 /// Nanoseconds since the Unix epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// Sixteen bytes that no other queue has. Hashers are keyed with random numbers of the kernel's, which
+/// std does not give away otherwise; unlike /proc, they are there in every chroot.
+fn uuid() -> [u8; 16] {
+    let random = || RandomState::new().hash_one(now()).to_ne_bytes();
+    let mut uuid = [0; 16];
+    uuid[..8].copy_from_slice(&random());
+    uuid[8..].copy_from_slice(&random());
+    uuid
 }

@@ -46,6 +46,23 @@ pub(crate) enum Taken {
 }
 
 impl<M: Memory> Store<M> {
+    /// Why there is nothing to take now, if so. Needs no owner.
+    pub(crate) fn nothing_to_take(&self) -> Option<Taken> {
+        let flags = self.memory.load(format::STATE);
+        if flags & state::REMOVED != 0 {
+            Some(Taken::Removed)
+        } else if self.memory.load(format::READY) > 0 {
+            None
+        } else if flags & state::CLOSED != 0
+            && self.memory.load(format::LEASED) == 0
+            && self.memory.load(format::DELAYED) == 0
+        {
+            Some(Taken::Drained)
+        } else {
+            Some(Taken::Nothing)
+        }
+    }
+
     /// Leases the first ready messages, adding them to `leases` in order. If a run cannot be split because
     /// the file system is full, the first lease holds more messages than are wanted.
     pub(crate) fn take(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
@@ -61,15 +78,10 @@ impl<M: Memory> Store<M> {
     fn take_frames(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
         let limited = self.stamp.max_items != format::NO_LIMIT;
         let already = leases.len();
+        if let Some(nothing) = self.nothing_to_take() {
+            return Ok(nothing);
+        }
         let mut transaction = self.begin()?;
-        let flags = transaction.get(format::STATE);
-        if flags & state::REMOVED != 0 {
-            return Ok(Taken::Removed);
-        }
-        if transaction.get(format::READY) == 0 {
-            let none_to_come = transaction.get(format::LEASED) == 0 && transaction.get(format::DELAYED) == 0;
-            return Ok(if flags & state::CLOSED != 0 && none_to_come { Taken::Drained } else { Taken::Nothing });
-        }
         transaction.use_owner(want.owner, want.pid, want.now);
         let (mut messages, mut bytes) = (0, 0);
         while messages < want.messages && bytes < want.bytes && leases.len() - already < FRAMES_AT_ONCE {

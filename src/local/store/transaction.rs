@@ -219,6 +219,9 @@ impl<'a, M: Memory> Transaction<'a, M> {
         if pairs > LOG_PAIRS {
             return damaged("redo pairs", "would overflow: the lists are longer than they can be");
         }
+        if pairs == 0 {
+            return Ok(());
+        }
         memory.store(format::LOG_COUNT, pairs as u64);
         let data_left = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, wake_data);
         let space_left = wake(memory, format::SPACE_WAKE, format::SPACE_WAITERS, wake_space);
