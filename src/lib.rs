@@ -5,14 +5,20 @@
 //! | layer | modules |
 //! | --- | --- |
 //! | the command line | [`cli`]: one file per command; the only layer that prints, exits or reads the environment |
-//! | what a queue can do | [`queue`]: one trait, and `open`, the only place that names the backends |
+//! | which queue | [`open`](mod@open): the only place that names the backends |
 //! | the backends | [`local`]: a file-locked, mmap'd segment |
-//! | words everyone shares | [`error`], [`message`], [`name`], [`place`] |
+//! | what a queue can do | [`queue`]: one trait, and waiting on several queues |
+//! | words everyone shares | [`error`], [`message`], [`name`], [`place`], [`wait`] |
+//!
+//! `unsafe` is denied but in three rooms: `local/map.rs` (the mapping), [`wait`] (futex calls) and
+//! `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
 
 pub mod cli;
 pub mod error;
 pub mod local;
 pub mod message;
 pub mod name;
+pub mod open;
 pub mod place;
 pub mod queue;
+pub mod wait;

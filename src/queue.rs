@@ -1,13 +1,10 @@
-//! What a queue can do, whatever it is kept in; and [`open`], the only place that names the backends.
+//! What a queue can do, whatever it is kept in, and waiting on several.
 
 use crate::error::Result;
-use crate::local::LocalQueue;
 use crate::message::{Framing, Run};
-use crate::name::Address;
-use crate::place::Place;
 use std::time::{Duration, Instant};
 
-pub use crate::local::Watch;
+use crate::wait::{self, Watch};
 
 /// When waiting ends; `None` is never.
 pub type Deadline = Option<Instant>;
@@ -161,49 +158,6 @@ impl Default for Limits {
     }
 }
 
-/// Opens the queue at `address`.
-///
-/// # Errors
-/// `NoSuchQueue`, and all that can be wrong with a file.
-pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
-    Ok(Box::new(LocalQueue::open(place, address)?))
-}
-
-/// Creates the queue at `address`, complete or not at all.
-///
-/// # Errors
-/// `AlreadyExists`, and all that can prevent creating a file.
-pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
-    Ok(Box::new(LocalQueue::create(place, address, limits)?))
-}
-
-/// Opens the queue at `address`, creating it first if it is not there.
-///
-/// # Errors
-/// Those of [`open`] and [`create`].
-pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
-    use crate::error::Error;
-    // Between the two looks another process may create or remove it; each turn is one such event.
-    loop {
-        match open(place, address) {
-            Err(Error::NoSuchQueue { .. }) => {}
-            other => return other,
-        }
-        match create(place, address, limits) {
-            Err(Error::AlreadyExists { .. }) => {}
-            other => return other,
-        }
-    }
-}
-
-/// Removes the queue at `address` and everything in it; whoever waits on it is told.
-///
-/// # Errors
-/// `NoSuchQueue`, `Unusable` if it is not a queue, and whatever prevents it.
-pub fn remove(place: &Place, address: &Address) -> Result<()> {
-    LocalQueue::remove(place, address)
-}
-
 /// What [`take_from_first`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -245,13 +199,13 @@ pub fn take_from_first(queues: &mut [Box<dyn Queue>], want: Want, eager: bool, d
         let watches: Vec<Watch<'_>> = queues.iter().filter_map(|queue| queue.watch()).collect();
         if !watch {
             // Nobody has been told that we wait, so whoever puts now need not wake us.
-            crate::local::spin(&watches, SPIN);
+            wait::spin(&watches, SPIN);
             watch = true;
             continue;
         }
         let look_again = queues.iter().map(|queue| queue.look_again()).min().unwrap_or(Duration::from_secs(1));
         let wake_up = deadline.map_or(now + look_again, |deadline| deadline.min(now + look_again));
-        crate::local::sleep(&watches, Some(wake_up));
+        wait::sleep(&watches, Some(wake_up));
         watch = may_wait;
     }
 }

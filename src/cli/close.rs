@@ -3,11 +3,14 @@
 use super::Outcome;
 use super::arguments::QueueArgument;
 use super::exit::Exit;
+use crate::open;
 use crate::place::Place;
-use crate::queue;
 
 /// Refuse further puts; consumers get what is left and then learn that it was all
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq close jobs                                     when the last producer is done
+  seq 9 | ipcq put jobs --lines && ipcq close jobs    for 'get --follow', the end")]
 pub(super) struct Close {
     #[command(flatten)]
     queue: QueueArgument,
@@ -15,7 +18,7 @@ pub(super) struct Close {
 
 impl Close {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        queue::open(place, &self.queue.address()?)?.close(None)?;
+        open::open(place, &self.queue.address()?)?.close(None)?;
         Ok(Exit::Done)
     }
 }

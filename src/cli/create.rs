@@ -5,11 +5,17 @@ use super::arguments::QueueArgument;
 use super::exit::Exit;
 use super::units::{parse_count, parse_mode, parse_size};
 use crate::error::Error;
+use crate::open;
 use crate::place::Place;
-use crate::queue::{self, Limits};
+use crate::queue::Limits;
 
 /// Create a queue
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq create jobs                           with the default limits
+  ipcq create jobs --exist-ok                ... or leave the one that is there
+  ipcq create jobs --max-items 100           puts wait while 100 messages wait
+  ipcq create ./spool/jobs --capacity 1G     in a file of your choice, up to 1 GiB of messages")]
 pub(super) struct Create {
     #[command(flatten)]
     queue: QueueArgument,
@@ -31,10 +37,10 @@ impl Create {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let limits = Limits { capacity: self.capacity, max_items: self.max_items, mode: self.mode };
         let address = self.queue.address()?;
-        match queue::create(place, &address, &limits) {
+        match open::create(place, &address, &limits) {
             // It must be a queue that can be used, not merely a file of that name.
             Err(Error::AlreadyExists { .. }) if self.exist_ok => {
-                queue::open_or_create(place, &address, &limits).map(drop)?
+                open::open_or_create(place, &address, &limits).map(drop)?
             }
             other => other.map(drop)?,
         }

@@ -7,6 +7,7 @@ use super::output::{Output, Unwritten};
 use super::render::{Form, Rendered};
 use super::units::parse_count;
 use crate::error::Result;
+use crate::open;
 use crate::place::Place;
 use crate::queue::{self, Deadline, Found, Limits, Queue, Want};
 use std::path::PathBuf;
@@ -18,11 +19,12 @@ const BATCH: u64 = 128 << 10;
 /// Take messages from a queue, waiting for them; from several, from the first that has one
 #[derive(clap::Args, Debug, Default)]
 #[command(after_help = "Examples:
-  ipcq get jobs                      one message; waits for it
-  ipcq get jobs --timeout 1s         ... at most a second: exit 1 if none came
-  ipcq get jobs --follow             all, as they come, until the queue is closed and drained
-  ipcq get urgent normal             from 'urgent' if it has one, else from 'normal'
-  eval \"$(ipcq get jobs --shell)\"    sets $ipcq_id, $ipcq_body, and $msg_KEY for a JSON object
+  ipcq get jobs                  one message; waits for it
+  ipcq get jobs --timeout 1s     ... at most a second: exit 1 if none came
+  ipcq get jobs --follow         all, as they come, until the queue is closed and drained
+  ipcq get urgent normal         from 'urgent' if it has one, else from 'normal'
+  m=$(ipcq get jobs --shell) && eval \"$m\"
+                                 sets $ipcq_id, $ipcq_body, and $msg_KEY for a JSON object
 
 Exit codes: 1 nothing came in time, 3 closed and drained, 4 no such queue.")]
 pub(super) struct Get {
@@ -112,8 +114,8 @@ impl Get {
 
     fn open(&self, place: &Place) -> Result<Vec<Box<dyn Queue>>> {
         let open = |address| match self.create {
-            true => queue::open_or_create(place, address, &Limits::default()),
-            false => queue::open(place, address),
+            true => open::open_or_create(place, address, &Limits::default()),
+            false => open::open(place, address),
         };
         self.queues.addresses()?.iter().map(open).collect()
     }

@@ -5,8 +5,9 @@ use super::exit::{Exit, report};
 use super::{output, stat};
 use crate::error::Error;
 use crate::name::{Address, QueueName};
+use crate::open;
 use crate::place::Place;
-use crate::queue::{self, Status};
+use crate::queue::Status;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// List the queues and how full they are
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq ls                                              a line for each queue
+  ipcq ls --json | jq -r 'select(.ready > 0).name'     those that have a message")]
 pub(super) struct Ls {
     /// Print one JSON object a line for each queue
     #[arg(long)]
@@ -49,7 +53,7 @@ impl Ls {
 }
 
 fn look(place: &Place, name: &QueueName) -> crate::error::Result<Status> {
-    queue::open(place, &Address::Named(name.clone()))?.status(Some(Instant::now() + PATIENCE))
+    open::open(place, &Address::Named(name.clone()))?.status(Some(Instant::now() + PATIENCE))
 }
 
 fn row(name: &QueueName, status: &Status) -> [String; 8] {

@@ -6,8 +6,9 @@ use super::input::{self, Next, Records};
 use super::{Outcome, json};
 use crate::error::Error;
 use crate::message::{Framing, Run};
+use crate::open;
 use crate::place::Place;
-use crate::queue::{self, Limits, Queue};
+use crate::queue::{Limits, Queue};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -49,8 +50,8 @@ impl Put {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
         let mut queue = match self.create {
-            true => queue::open_or_create(place, &address, &Limits::default())?,
-            false => queue::open(place, &address)?,
+            true => open::open_or_create(place, &address, &Limits::default())?,
+            false => open::open(place, &address)?,
         };
         let queue = queue.as_mut();
         if self.lines || self.null {

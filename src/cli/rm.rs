@@ -3,11 +3,14 @@
 use super::Outcome;
 use super::arguments::QueueArguments;
 use super::exit::{Exit, report};
+use crate::open;
 use crate::place::Place;
-use crate::queue;
 
 /// Remove queues and every message in them; whoever waits on them ends with exit code 4
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq rm jobs results     with all that is in them
+  ipcq rm --force jobs     succeeds if there is no such queue, too")]
 pub(super) struct Rm {
     #[command(flatten)]
     queues: QueueArguments,
@@ -20,7 +23,7 @@ impl Rm {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let mut exit = Exit::Done;
         for address in self.queues.addresses()? {
-            if let Err(error) = queue::remove(place, &address) {
+            if let Err(error) = open::remove(place, &address) {
                 let failure = Exit::from_error(&error);
                 if self.force && failure == Exit::NoSuchQueue {
                     continue;

@@ -4,11 +4,15 @@ use super::Outcome;
 use super::arguments::QueueArguments;
 use super::exit::{Exit, report};
 use super::{json, output};
+use crate::open;
 use crate::place::Place;
-use crate::queue::{self, Status};
+use crate::queue::Status;
 
 /// Show the figures of queues
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq stat jobs                       for people
+  ipcq stat --json jobs | jq .ready    for programs: how many can be got now")]
 pub(super) struct Stat {
     #[command(flatten)]
     queues: QueueArguments,
@@ -22,7 +26,7 @@ impl Stat {
         let mut text = Vec::new();
         let mut exit = Exit::Done;
         for address in self.queues.addresses()? {
-            match queue::open(place, &address).and_then(|mut queue| Ok((queue.status(None)?, queue))) {
+            match open::open(place, &address).and_then(|mut queue| Ok((queue.status(None)?, queue))) {
                 Ok((status, queue)) if self.json => object(queue.name(), &status, &mut text),
                 Ok((status, queue)) => text.extend_from_slice(describe(queue.name(), &status).as_bytes()),
                 Err(error) => {

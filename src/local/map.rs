@@ -7,7 +7,7 @@
 
 use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::Memory;
-use super::wait;
+use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;

@@ -10,18 +10,17 @@ mod lock;
 mod map;
 mod memory;
 mod store;
-mod wait;
 
 pub use format::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS,
 };
-pub use wait::{Watch, sleep, spin};
 
 use crate::error::{Error, Result};
 use crate::message::Run;
 use crate::name::{Address, printable};
 use crate::place::Place;
 use crate::queue::{Deadline, Frame, Limits, Queue, Status, Taken, Want};
+use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
 use map::Map;
@@ -37,7 +36,7 @@ use store::{Fault, Lease, Store};
 /// and a file can be unlinked by hand.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The same while others hold leases: nothing wakes a sleeper when one of them is killed.
-const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(100);
+const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(200);
 
 /// How long a process that stays may go on without noticing that its queue was unlinked by hand.
 const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(50);
@@ -70,7 +69,7 @@ impl LocalQueue {
     /// Opens the queue at `address`.
     ///
     /// # Errors
-    /// See [`crate::queue::open`].
+    /// See [`crate::open::open`].
     pub fn open(place: &Place, address: &Address) -> Result<Self> {
         let segment = SegmentFile::new(place, address);
         let file = segment.open()?;
@@ -80,7 +79,7 @@ impl LocalQueue {
     /// Creates the queue at `address`.
     ///
     /// # Errors
-    /// See [`crate::queue::create`].
+    /// See [`crate::open::create`].
     pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Self> {
         let segment = SegmentFile::new(place, address);
         let stamp = Stamp {
@@ -104,7 +103,7 @@ impl LocalQueue {
     /// Removes the queue at `address`, even one that is damaged or of another version.
     ///
     /// # Errors
-    /// See [`crate::queue::remove`].
+    /// See [`crate::open::remove`].
     pub fn remove(place: &Place, address: &Address) -> Result<()> {
         let segment = SegmentFile::new(place, address);
         let file = segment.open()?;
@@ -338,7 +337,7 @@ impl Queue for LocalQueue {
                     let wake_up = Instant::now() + self.look_again();
                     let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
                     let watch = self.watch_space();
-                    sleep(watch.as_slice(), Some(wake_up));
+                    wait::sleep(watch.as_slice(), Some(wake_up));
                 }
             }
         }

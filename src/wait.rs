@@ -1,6 +1,6 @@
-//! Sleeping until a word of a segment changes, and waking those who do.
+//! Sleeping until a word of shared memory changes, and waking those who do.
 //!
-//! The second room where `unsafe` is allowed: futex(2) and futex_waitv(2) have no wrapper in the
+//! One of the rooms where `unsafe` is allowed: futex(2) and futex_waitv(2) have no wrapper in the
 //! libraries we use. The futexes are shared ones: the sleepers are in different processes.
 #![allow(unsafe_code)]
 

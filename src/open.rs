@@ -1,0 +1,49 @@
+//! Opening, creating and removing queues: the only place that names the backends.
+
+use crate::error::{Error, Result};
+use crate::local::LocalQueue;
+use crate::name::Address;
+use crate::place::Place;
+use crate::queue::{Limits, Queue};
+
+/// Opens the queue at `address`.
+///
+/// # Errors
+/// `NoSuchQueue`, and all that can be wrong with a file.
+pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+    Ok(Box::new(LocalQueue::open(place, address)?))
+}
+
+/// Creates the queue at `address`, complete or not at all.
+///
+/// # Errors
+/// `AlreadyExists`, and all that can prevent creating a file.
+pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
+    Ok(Box::new(LocalQueue::create(place, address, limits)?))
+}
+
+/// Opens the queue at `address`, creating it first if it is not there.
+///
+/// # Errors
+/// Those of [`open`] and [`create`].
+pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
+    // Between the two looks another process may create or remove it; each turn is one such event.
+    loop {
+        match open(place, address) {
+            Err(Error::NoSuchQueue { .. }) => {}
+            other => return other,
+        }
+        match create(place, address, limits) {
+            Err(Error::AlreadyExists { .. }) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Removes the queue at `address` and everything in it; whoever waits on it is told.
+///
+/// # Errors
+/// `NoSuchQueue`, `Unusable` if it is not a queue, and whatever prevents it.
+pub fn remove(place: &Place, address: &Address) -> Result<()> {
+    LocalQueue::remove(place, address)
+}
