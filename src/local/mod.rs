@@ -1,6 +1,6 @@
 //! Queues on this machine: a segment, the lock on it, and sleeping on its words.
 //!
-//! `LocalQueue` is glue: it locks, lets [`store`] do the operation, unlocks, and sleeps. What
+//! `LocalQueue` is glue: it locks, lets `store` do the operation, unlocks, and sleeps. What
 //! a segment looks like is in `format`, what can be done to it in `store`, both pure.
 
 mod directory;

@@ -1,7 +1,7 @@
 //! A directory of its own and an empty environment for every test, and ways to run `ipcq` in it.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{PipeReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -102,9 +102,21 @@ impl Sandbox {
         Running { child: Some(self.ipcq(arguments.split_whitespace()).spawn().expect("ipcq starts")) }
     }
 
+    /// Starts a consumer that takes messages and cannot write the first byte of them: its output is a
+    /// full pipe, whose other end is returned with it.
+    pub(crate) fn stuck(&self, arguments: &str) -> (Running, PipeReader) {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETPIPE_SZ).expect("a pipe has a size");
+        writer.write_all(&vec![0; size as usize]).expect("a pipe holds as much as it says");
+        let running =
+            Running::from(self.ipcq(arguments.split_whitespace()).stdout(writer).spawn().expect("ipcq starts"));
+        running.until_writing();
+        (running, reader)
+    }
+
     /// Runs a script with `sh`.
     pub(crate) fn sh(&self, script: &str) -> Done {
-        self.program("sh").args(["-c", script]).output().expect("sh starts").into()
+        Running::from(self.program("sh").args(["-c", script]).spawn().expect("sh starts")).end()
     }
 
     /// The figure `key` of `ipcq stat --json`.
@@ -124,7 +136,7 @@ pub(crate) fn feed(mut child: Child, input: &[u8]) -> Done {
         // One that does not read to the end is no failure.
         let _ = stdin.write_all(&input);
     });
-    let done = child.wait_with_output().expect("the process can be waited for").into();
+    let done = Running::from(child).end();
     writer.join().expect("the input was written");
     done
 }
@@ -157,17 +169,32 @@ impl Running {
 
     /// Waits until the process sleeps until there is data or room.
     pub(crate) fn until_asleep(&self) {
-        let pid = self.pid();
-        until("the process sleeps on a futex", || {
-            let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-            let number = call.split(' ').next().unwrap_or_default();
-            number == FUTEX || number == FUTEX_WAITV
-        });
+        until("the process sleeps on a futex", || [FUTEX, FUTEX_WAITV].contains(&self.system_call().as_str()));
     }
 
-    /// Waits for the end.
+    /// Waits until the process is in the middle of a write, where it stays only if nobody reads.
+    pub(crate) fn until_writing(&self) {
+        until("the process writes", || self.system_call() == WRITE);
+    }
+
+    /// The number of the system call that the process is in, or something else if it is in none.
+    fn system_call(&self) -> String {
+        let call = std::fs::read_to_string(format!("/proc/{}/syscall", self.pid())).unwrap_or_default();
+        call.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    /// Waits for the end; fails the test if it does not come within two minutes.
     pub(crate) fn end(mut self) -> Done {
-        self.child.take().expect("not waited for yet").wait_with_output().expect("the process can be waited for").into()
+        let child = self.child.take().expect("not waited for yet");
+        let pid = child.id();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // From a thread, for there is no waiting with a time-out.
+        std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let Ok(output) = receiver.recv_timeout(Duration::from_secs(120)) else {
+            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            panic!("process {pid} did not come to an end");
+        };
+        output.expect("the process can be waited for").into()
     }
 }
 
@@ -183,6 +210,7 @@ impl Drop for Running {
 /// Numbers of system calls as /proc shows them; the first differs between architectures.
 const FUTEX: &str = if cfg!(target_arch = "x86_64") { "202" } else { "98" };
 const FUTEX_WAITV: &str = "449";
+const WRITE: &str = if cfg!(target_arch = "x86_64") { "1" } else { "64" };
 
 /// Waits for `condition`, looking often; fails the test after half a minute.
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -204,4 +232,36 @@ pub(crate) fn have(program: &str) -> bool {
         eprintln!("skipped: {program} not found");
     }
     found
+}
+
+/// Numbers that look random and are the same in every run.
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// A sequence of its own for every `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// Any number.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number from 0 that is less than `end`.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        (self.number() >> 16) % end
+    }
+
+    /// Any bytes.
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.number().to_le_bytes()[..chunk.len()]);
+        }
+        bytes
+    }
 }

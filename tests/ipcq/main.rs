@@ -5,3 +5,8 @@
 mod harness;
 
 mod basics;
+mod completions;
+mod format_manual;
+mod generated;
+mod manual_sections;
+mod readme;
