@@ -2,6 +2,7 @@
 
 use super::{Outcome, process};
 use crate::error::Error;
+use crate::name::printable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -90,7 +91,8 @@ fn one_line(error: &clap::Error, word: Option<&OsString>) -> String {
         (_, Some(word)) if is_of_a_value => format!("ipcq {}", word.display()),
         _ => command_in(&text),
     };
-    format!("{line} (see '{command} --help')")
+    // What was typed may hold anything.
+    format!("{} (see '{command} --help')", printable(line))
 }
 
 /// The command in a usage line: `ipcq put` in `Usage: ipcq put [OPTIONS] <QUEUE>`.
