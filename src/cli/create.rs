@@ -38,11 +38,14 @@ impl Create {
         let limits = Limits { capacity: self.capacity, max_items: self.max_items, mode: self.mode };
         let address = self.queue.address()?;
         match open::create(place, &address, &limits) {
-            // It must be a queue that can be used, not merely a file of that name.
-            Err(Error::AlreadyExists { .. }) if self.exist_ok => {
-                open::open_or_create(place, &address, &limits).map(drop)?
+            Err(exists @ Error::AlreadyExists { .. }) => {
+                // It must be a queue that can be used, not merely a file of that name.
+                open::open_or_create(place, &address, &limits)?;
+                if !self.exist_ok {
+                    return Err(exists);
+                }
             }
-            other => other.map(drop)?,
+            other => drop(other?),
         }
         Ok(Exit::Done)
     }

@@ -71,13 +71,15 @@ impl Put {
                 1 => "the message".to_owned(),
                 _ => format!("message {}", index + 1),
             };
-            if message.len() as u64 > queue.capacity() {
-                return Err(too_large(queue, what(), message.len().to_string()));
-            }
+            let start = bytes.len();
             if self.json {
                 json::compact(message, &mut bytes).map_err(|reason| not_json(&what(), &reason))?;
             } else {
                 bytes.extend_from_slice(message);
+            }
+            let length = bytes.len() - start;
+            if length as u64 > queue.capacity() {
+                return Err(too_large(queue, what(), length.to_string()));
             }
             // An argument cannot hold a NUL.
             bytes.push(0);

@@ -89,7 +89,7 @@ impl SegmentFile {
     /// [`Error::AlreadyExists`] when there is one; those of `fill`; [`Error::Untrusted`] when the
     /// directory is not safe; [`Error::Unusable`] on a network file system or where something
     /// else is in the way; [`Error::Other`] when there is no space or no permission.
-    pub(crate) fn create(&self, mode: u32, fill: impl Fn(&File) -> Result<()>) -> Result<File> {
+    pub(crate) fn create(&self, mode: u32, fill: impl Fn(&File) -> io::Result<()>) -> Result<File> {
         let directory = self.directory_for_creation()?;
         // Linking decides; looking first only spares the work, and names what is in the way.
         if let Some(status) = self.look(&directory)? {
@@ -100,7 +100,7 @@ impl SegmentFile {
             self.check_file_system(&directory)?;
         }
         let fill = |file: &File| {
-            fill(file)?;
+            fill(file).map_err(|error| self.cannot_fill(&error))?;
             fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| self.cannot_create(errno))
         };
         match self.create_unnamed(&directory, fill)? {
@@ -291,6 +291,10 @@ impl SegmentFile {
             Errno::EPERM => self.unusable("it cannot be changed; its file attributes forbid it (see 'lsattr')"),
             _ => self.system_failure("open", errno),
         }
+    }
+
+    fn cannot_fill(&self, error: &io::Error) -> Error {
+        self.cannot_create(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
     }
 
     fn cannot_create(&self, errno: Errno) -> Error {

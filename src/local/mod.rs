@@ -89,11 +89,9 @@ impl LocalQueue {
             uuid: uuid(),
         };
         let file = segment.create(limits.mode, |file| {
-            let doing = || format!("create queue '{address}'");
-            file.set_len(format::GROUP).map_err(|error| Error::io(doing(), error))?;
-            let mut memory = Map::new(file.try_clone().map_err(|error| Error::io(doing(), error))?, 0)
-                .map_err(|error| Error::io(doing(), error))?;
-            memory.grow(0, format::GROUP).map_err(|error| Error::io(doing(), error))?;
+            file.set_len(format::GROUP)?;
+            let mut memory = Map::new(file.try_clone()?, 0)?;
+            memory.grow(0, format::GROUP)?;
             Store::initialize(&mut memory, &stamp);
             Ok(())
         })?;
@@ -134,6 +132,10 @@ impl LocalQueue {
             other => other.map_err(|error| Error::io(format!("read {}", printable(segment.path())), error))?,
         }
         let stamp = Stamp::decode(&stamp).map_err(unusable)?;
+        let length = file.metadata().map_err(|error| Error::io(format!("look at queue '{address}'"), error))?.len();
+        if length < format::GROUP {
+            return Err(unusable(format!("it has {length} bytes: it has been truncated")));
+        }
         let map = Map::new(file, stamp.capacity).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
         Ok(LocalQueue {
             name: address.to_string(),
@@ -187,7 +189,10 @@ impl LocalQueue {
             Fault::Damaged { field, problem } => {
                 Error::Damaged { path: printable(self.segment.path()), field, problem }
             }
-            Fault::Storage(error) => Error::io(format!("make queue '{}' larger", self.name), error),
+            Fault::Storage(error) => Error::Other(format!(
+                "cannot make queue '{}' larger: {error}; free space on its file system, or use another directory",
+                self.name
+            )),
         }
     }
 

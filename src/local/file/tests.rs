@@ -44,12 +44,17 @@ fn every_home(top: &TempDir, name: &str) -> [SegmentFile; 3] {
     [private(top, name), named(&directory, name), on_the_path(&directory.join(name))]
 }
 
-fn nothing(_: &File) -> Result<()> {
+fn nothing(_: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn greeting(mut file: &File) -> Result<()> {
-    file.write_all(b"hello").map_err(|error| Error::io("write", error))
+fn greeting(mut file: &File) -> io::Result<()> {
+    file.write_all(b"hello")
+}
+
+/// The same, as the ways to create a file have it from `create`.
+fn greeted(file: &File) -> Result<()> {
+    greeting(file).map_err(|error| Error::io("write", error))
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -102,8 +107,9 @@ fn a_creation_that_fails_leaves_nothing() {
     let top = tempdir().unwrap();
     let segment = named(top.path(), "q");
     let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
+    let full = |_: &File| Err(io::Error::from(Errno::ENOSPC));
+    assert!(segment.create(0o600, full).unwrap_err().to_string().contains("no space is left in"));
     let fail = |_: &File| Err(Error::Other("no".into()));
-    assert_eq!(segment.create(0o600, fail).unwrap_err().to_string(), "no");
     assert_eq!(segment.create_under_temporary_name(&directory, fail).unwrap_err().to_string(), "no");
     assert!(files_in(top.path()).is_empty());
 }
@@ -119,7 +125,7 @@ fn of_many_creators_one_wins_and_nobody_sees_an_unfinished_file() {
             for _ in 0..8 {
                 scope.spawn(|| {
                     let created = if with_temporary_names {
-                        segment.create_under_temporary_name(&directory, greeting)
+                        segment.create_under_temporary_name(&directory, greeted)
                     } else {
                         segment.create(0o600, greeting)
                     };
@@ -143,7 +149,7 @@ fn a_temporary_name_that_was_left_behind_is_passed_over() {
     let segment = named(top.path(), "q");
     let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
     let (_file, left_behind) = segment.create_temporary(&directory).unwrap();
-    segment.create_under_temporary_name(&directory, nothing).unwrap();
+    segment.create_under_temporary_name(&directory, |_| Ok(())).unwrap();
     assert_eq!(place(top.path()).list().unwrap().len(), 1);
     assert!(top.path().join(left_behind).exists());
 }
