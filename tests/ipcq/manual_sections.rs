@@ -1,0 +1,395 @@
+//! What people have written for the manual pages of the commands, in roff: their descriptions, and
+//! the sections that nobody can read off the command line's definition.
+
+/// The written part of one page.
+pub(crate) struct Written {
+    /// The section DESCRIPTION.
+    pub(crate) description: &'static str,
+    /// Whole sections that follow OPTIONS.
+    pub(crate) sections: &'static str,
+    /// Commands whose pages are worth reading next.
+    pub(crate) related: &'static [&'static str],
+}
+
+/// The written part of the page of `command`; of `ipcq` for the page of the program.
+pub(crate) fn written(command: &str) -> Written {
+    match command {
+        "ipcq" => Written {
+            description: IPCQ,
+            sections: IPCQ_SECTIONS,
+            related: &["create", "put", "get", "close", "rm", "ls", "stat", "completions"],
+        },
+        "create" => Written { description: CREATE, sections: CREATE_EXIT, related: &["put", "rm", "stat"] },
+        "put" => Written { description: PUT, sections: PUT_EXIT, related: &["get", "close", "create"] },
+        "get" => Written { description: GET, sections: GET_SECTIONS, related: &["put", "close", "stat"] },
+        "close" => Written { description: CLOSE, sections: CLOSE_EXIT, related: &["get", "put", "rm"] },
+        "rm" => Written { description: RM, sections: RM_EXIT, related: &["close", "ls"] },
+        "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "rm"] },
+        "stat" => Written { description: STAT, sections: STAT_EXIT, related: &["ls"] },
+        "completions" => Written { description: COMPLETIONS, sections: COMPLETIONS_FILES, related: &[] },
+        _ => panic!("nothing is written about '{command}': add it to tests/ipcq/manual_sections.rs"),
+    }
+}
+
+const IPCQ: &str = r#"\fBipcq\fR gives shell scripts named queues, through which separate processes hand each
+other whole messages, in order and without loss.
+There is no server: a queue is a file, and every \fBipcq\fR process opens it, does its work under
+a lock, and leaves.
+.PP
+A \fImessage\fR is 0 or more bytes, any bytes.
+It is \fIready\fR when it can be got.
+\fBipcq get\fR \fIleases\fR it while it writes it out: nobody else sees it then, and it is ready again
+if that process fails or dies.
+A queue that is \fIclosed\fR refuses further messages, and gives those it has until it is
+\fIdrained\fR.
+.PP
+Each command has a manual page of its own, named in the list below.
+"#;
+
+const IPCQ_SECTIONS: &str = r#".SH QUEUES
+A queue has a \fINAME\fR, or is given as the \fIPATH\fR of its file.
+.PP
+A name has up to 200 of the letters A to Z and a to z, the digits, and \(oq.\(cq, \(oq_\(cq and
+\(oq\-\(cq, and starts with a letter, a digit or \(oq_\(cq.
+It is the file of that name in the directory \fB$IPCQ_DIR\fR, or, if that is not set, in
+\fI/dev/shm/ipcq\-UID\fR, where \fIUID\fR is the number of the user.
+On a system without \fI/dev/shm\fR it is \fI$TMPDIR/ipcq\-UID\fR, or \fI/tmp/ipcq\-UID\fR.
+Nothing else in the environment counts, so a script meets its queues from cron, from make and
+from a login shell.
+What is in \fI/dev/shm\fR is gone after a reboot.
+.PP
+Whatever has a \(oq/\(cq in it is the path of the file itself: \fI./jobs\fR or \fI/var/spool/x/jobs\fR.
+Such a queue can be on a disk, and is then still there after a reboot.
+Its directory has to exist; that of named queues is made when it is missing.
+.PP
+The directory of named queues is made with mode 0700, and a queue with mode 0600 unless
+\fBipcq create \-\-mode\fR says otherwise.
+Files that belong to somebody else are used only if they are shared with a group of yours
+and are not in the default directory; symbolic links of others are not followed.
+.PP
+A queue has two limits, fixed when it is created.
+Its capacity is the number of bytes that all its messages may have together, 64 MiB if nothing
+else is said; the number of its messages is bounded by the same figure.
+The number of messages that wait can be limited as well.
+A queue that is full makes \fBipcq put\fR wait.
+Memory, or space on disk, is taken as messages come, and most of it is given back when the queue
+has drained.
+.SH EXIT STATUS
+.TP
+.B 0
+Done.
+.TP
+.B 1
+Nothing happened in the time given: there was no message (get), or no room (put).
+.TP
+.B 2
+The command line was wrong, or something failed.
+One line on standard error says what, why, and what to do.
+.TP
+.B 3
+The queue is closed: a put was refused, or a get found it drained.
+.TP
+.B 4
+There is no such queue, or it was removed meanwhile.
+.PP
+A process that is ended by a signal dies of that signal, so that a shell sees 128 and its number: 130
+for Ctrl\-C.
+When whoever reads the output has gone, it dies quietly of SIGPIPE.
+.SH ENVIRONMENT
+.TP
+.B IPCQ_DIR
+The directory of named queues; best given from the root on, or it depends on the directory in which a
+script is started.
+Empty is the same as not set.
+.TP
+.B TMPDIR
+Takes the place of \fI/tmp\fR on systems without \fI/dev/shm\fR.
+.TP
+.B IPCQ_COMPLETE
+Set by the completion scripts when they ask for completions.
+.SH GUARANTEES
+.TP
+Order
+Messages are got in the order in which their puts completed, however many producers and
+consumers there are.
+A message that comes back goes to its old place.
+.TP
+Whole or not at all
+No message is torn, merged with another or half visible, whoever dies when.
+The arguments of one \fBipcq put\fR are put all at once, unless they can never fit together.
+.TP
+Nothing is lost, nothing hangs
+A process may be killed at any moment, by SIGKILL too.
+The next one that uses the queue repairs what is left, without a time\-out and without a tool.
+.TP
+A get ends after the write
+A message leaves the queue only when it has been written in full to standard output or the file.
+If that fails, it goes back; of several, those that were written in full are done.
+.TP
+Bounded
+A queue never holds more than its limits allow.
+Taking messages and closing never fail for want of space.
+.TP
+No polling
+A process that waits sleeps, and is woken when a message, room or the end comes.
+.TP
+Bad files are errors
+A file that is damaged, truncated or no queue at all gives exit status 2 and the name of what is wrong.
+.PP
+What is \fInot\fR promised:
+.IP \(bu 2
+\fIExactly once.\fR
+A process that is killed after its last write, and before it could note that in the queue, has
+delivered messages that will be delivered again: at least once.
+With \fB\-\-at\-most\-once\fR it is the other way round.
+.IP \(bu 2
+\fIThat anybody has read what was written.\fR
+A pipe holds up to 64 KiB that its reader may never read.
+.IP \(bu 2
+\fIA crash of the whole system.\fR
+Queues in \fI/dev/shm\fR are gone then; one on a disk may have lost its last messages or be damaged.
+.IP \(bu 2
+\fISeveral machines.\fR
+A queue on a network file system is refused.
+.SH FILES
+.TP
+.I /dev/shm/ipcq\-UID/NAME
+The queue \fINAME\fR of the user with the number \fIUID\fR; see
+.BR ipcq\-segment (5).
+"#;
+
+const CREATE: &str = r#"\fBipcq create\fR makes an empty queue.
+Of several processes that create the same queue at the same moment, one succeeds; with
+\fB\-\-exist\-ok\fR all do.
+The limits cannot be changed later.
+.PP
+The capacity bounds the bytes of all messages, those that a consumer has and has not finished with
+included, without what delimits them.
+It bounds the number of messages, too, for the sake of empty ones.
+\fB\-\-max\-items\fR bounds the messages that wait; those that a consumer has do not count, and those
+that come back are never refused.
+.PP
+A size is a number of bytes, or one followed by K, M, G or T (powers of 1024, also written KiB and so on), or by
+KB, MB, GB or TB (powers of 1000), up to 512G.
+The mode lets the owner read and write, and nobody execute: 600 keeps a queue to yourself, 660 shares it with
+a group.
+.PP
+\fBipcq put\fR and \fBipcq get\fR create a queue with the default limits themselves if they are
+told \fB\-\-create\fR.
+"#;
+
+const CREATE_EXIT: &str = r#".SH EXIT STATUS
+0 if the queue has been created or, with \fB\-\-exist\-ok\fR, is there; 2 if it exists already, or on any other error.
+"#;
+
+const PUT: &str = r#"\fBipcq put\fR puts messages at the end of a queue:
+.IP \(bu 2
+each argument after the queue's name is one message;
+.IP \(bu 2
+without such arguments, all of standard input is one message, byte for byte;
+.IP \(bu 2
+with \fB\-\-lines\fR, each line of standard input is one, without its newline;
+.IP \(bu 2
+with \fB\-\-null\fR, each piece of standard input that ends with a NUL is one, without it.
+.PP
+A last line or piece that nothing ends counts.
+.PP
+Lines and pieces are put as they arrive: what has been read in full is visible to consumers at
+once, and input that comes fast moves in large runs.
+The arguments of one command are put together: all of them at once, or, if there is not enough room in time,
+none.
+Only if they can never fit together are they put one part after the other.
+.PP
+While there is no room, \fBipcq put\fR waits; \fB\-\-timeout\fR limits each of its waits.
+If the time is over, what has been put stays in the queue, and a line on standard error tells how much that is.
+.PP
+A message larger than the queue's capacity, or with \fB\-\-json\fR one that is not valid JSON, is an
+error that names it: what came before it has been put, and nothing after it.
+A message that starts with \(oq\-\(cq has to follow \fB\-\-\fR.
+.PP
+With \fB\-\-json\fR, white space between the tokens of a message is removed; numbers, strings
+and the order of keys stay as they were written.
+"#;
+
+const PUT_EXIT: &str = r#".SH EXIT STATUS
+0 if all messages have been put, 1 if there was no room for all in the time given, 3 if the queue is
+closed, 4 if there is no such queue or it was removed while waiting, 2 on any other error.
+"#;
+
+const GET: &str = r#"\fBipcq get\fR takes messages from the front of a queue and writes them to standard output or a
+file.
+It takes one, and waits for it.
+.B \-n
+takes that many, as they come;
+.B \-\-all
+takes those that are there now;
+.B \-\-follow
+takes everything until the queue is closed and drained.
+.PP
+Of several queues it takes from the first that has a message, in the order in which they are named, and waits
+for all of them at once.
+The end is when all are closed and drained.
+.PP
+A message leaves the queue when it has been written in full.
+If the process dies before that, or whoever reads its output does, or the disk is full, the message is ready again
+in its old place.
+With \fB\-\-at\-most\-once\fR it leaves before it is written, and may be lost.
+.PP
+The time\-out counts from the start: with \fB\-n\fR for all messages together.
+With \fB\-\-follow\fR it limits each wait instead, and so ends a queue on which nothing happens any more.
+\fB\-\-all\fR does not wait, unless a time\-out is given; then it waits for the first message only.
+.PP
+A file given by \fB\-\-output\fR is emptied when the first message comes, and not touched if none does.
+"#;
+
+const GET_SECTIONS: &str = r#".SH OUTPUT
+A message is given back as it was put: one that came as an argument or as a line is written with a newline after it; one
+that was a whole standard input is written byte for byte.
+.B \-\-null
+ends each message with a NUL instead;
+.B \-\-raw
+adds nothing to any.
+.PP
+With \fB\-\-json\fR each message is an object on a line of its own:
+.PP
+.RS 4
+.EX
+{"id":"7","attempt":1,"body":"hello"}
+.EE
+.RE
+.PP
+\fBid\fR is a string that no other message of the queue ever has.
+\fBattempt\fR is 1 when the message is handed out for the first time.
+\fBbody\fR is the JSON value itself if the message was put with \fB\-\-json\fR, else a string; if the message
+is not UTF\-8, there is \fBbody_base64\fR in its place.
+.PP
+With \fB\-\-shell\fR each message is assignments for \fBeval\fR, in quotes that nothing in a message can
+leave:
+.TP
+.B ipcq_id\fR, \fBipcq_attempt\fR, \fBipcq_body
+As in JSON.
+.TP
+.B ipcq_body_base64
+Only for a message with a NUL in it, which no shell variable can hold; \fBipcq_body\fR is then empty.
+.TP
+.BI msg_ KEY
+For a message that is a JSON object: one for each key that is made of ASCII letters, digits and
+\(oq_\(cq.
+A string is given without its quotes, null as nothing, anything else as JSON.
+.PP
+A variable of an earlier message stays set if a later one has no such key.
+The status of \fBeval "$(ipcq get ...)"\fR is that of the assignments, or 0; to notice the end of a queue, assign first:
+.PP
+.RS 4
+.EX
+while message=$(ipcq get jobs \-\-shell)
+do
+    eval "$message"
+    echo "$msg_name"
+done
+.EE
+.RE
+.SH EXIT STATUS
+0 if messages have been written, even if fewer than \fB\-n\fR asked for, and at the end of \fB\-\-follow\fR; 1 if the time
+was over first; 3 if the queue is closed and drained and gave nothing; 4 if there is no such queue or
+it was removed while waiting; 2 on any other error.
+"#;
+
+const CLOSE: &str = r#"\fBipcq close\fR ends a queue: from now on puts are refused with exit status 3, those that wait for room
+included.
+Messages that are in the queue can still be got.
+Once it is drained, \fBipcq get\fR ends: with exit status 3, or with 0 if it was told \fB\-\-follow\fR.
+.PP
+To close a queue that is closed already does nothing.
+A closed queue cannot be opened again; remove it, and create a new one.
+"#;
+
+const CLOSE_EXIT: &str = r#".SH EXIT STATUS
+0 if the queue is closed, 4 if there is no such queue, 2 on any other error.
+"#;
+
+const RM: &str = r#"\fBipcq rm\fR removes queues and every message in them.
+Processes that wait for one of them, or use it later on, end with exit status 4; a new queue of that name has nothing to do
+with the old one.
+.PP
+A queue that is damaged, or of another version of the format, can be removed as well.
+A file that is no queue is left alone.
+"#;
+
+const RM_EXIT: &str = r#".SH EXIT STATUS
+0 if all have been removed; 4 if one was not there, unless \fB\-\-force\fR was given; 2 if one could not be removed.
+The others are removed all the same.
+"#;
+
+const LS: &str = r#"\fBipcq ls\fR lists the queues in the directory of named queues, sorted by name, a line for each: its name, the numbers
+of its ready, leased, delayed and dead messages, their bytes, its capacity, and its state.
+On a terminal the columns have headings.
+Queues that are given by a path are not listed.
+.PP
+The state is \fIopen\fR, \fIclosed\fR (puts are refused, and there is something left),
+\fIdrained\fR (closed, and nothing is left), or \fIpaused\fR.
+.PP
+Nothing is created by listing, not even the directory.
+"#;
+
+const LS_EXIT: &str = r#".SH EXIT STATUS
+0 if all queues have been listed, also if there are none; 2 if something in the directory could not be read as a queue.
+The others are listed all the same.
+"#;
+
+const STAT: &str = r#"\fBipcq stat\fR shows the figures of queues, as they are at one instant:
+.TP
+.B path
+The queue's file.
+.TP
+.B ready\fR, \fBleased\fR, \fBdelayed\fR, \fBdead
+Messages that can be got now; that consumers have and have not finished with; that become ready later;
+that were given up on.
+No command of this version makes messages delayed or dead.
+.TP
+.B bytes\fR, \fBcapacity
+Bytes of all messages, and what they may be.
+.TP
+.B max_items
+Messages that may wait; in JSON null if there is no limit.
+.TP
+.B closed\fR, \fBpaused
+True or false in JSON; without, there is the state in a word, as in
+.BR ipcq\-ls (1).
+.TP
+.B put\fR, \fBgot\fR, \fBreturned
+Messages that have been put and delivered since the queue was created, and how often one came back.
+.PP
+With \fB\-\-json\fR there is an object on a line of its own for each queue, with \fBname\fR and these keys.
+"#;
+
+const STAT_EXIT: &str = r#".SH EXIT STATUS
+0 if all queues have been shown, 4 if one is not there, 2 on any other error.
+The others are shown all the same.
+"#;
+
+const COMPLETIONS: &str = r#"\fBipcq completions\fR prints a script that makes a shell complete commands, options and the names of queues.
+\fISHELL\fR is \fBbash\fR, \fBzsh\fR, \fBfish\fR, \fBelvish\fR or \fBpowershell\fR.
+.PP
+The scripts ask \fBipcq\fR itself, so they know what the installed version knows.
+Completing creates nothing.
+"#;
+
+const COMPLETIONS_FILES: &str = r#".SH FILES
+Where shells look for the scripts of a user:
+.TP
+.I \(ti/.local/share/bash\-completion/completions/ipcq
+bash, with the package bash\-completion
+.TP
+.I \(ti/.config/fish/completions/ipcq.fish
+fish
+.TP
+.I \(ti/.config/elvish/rc.elv
+elvish: append the script
+.TP
+.I _ipcq
+zsh: a file of this name in a directory of \fB$fpath\fR
+.TP
+.I $PROFILE
+PowerShell: append the script
+"#;
