@@ -34,6 +34,16 @@ impl Done {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.out).expect("output is UTF-8")
     }
+
+    /// Asserts that the command failed with exit code `code`, printed nothing, and said why in one line for
+    /// people; returns that line without the program's name.
+    pub(crate) fn refusal(&self, code: i32) -> &str {
+        assert_eq!((self.code, self.text()), (code, ""), "{self:?}");
+        let line = self.err.strip_prefix("ipcq: ").and_then(|line| line.strip_suffix('\n'));
+        let line = line.unwrap_or_else(|| panic!("no line of ours: {self:?}"));
+        assert!(!line.chars().any(char::is_control) && !line.contains("panicked"), "{self:?}");
+        line
+    }
 }
 
 impl From<Output> for Done {
@@ -46,6 +56,13 @@ impl From<Output> for Done {
 impl Sandbox {
     pub(crate) fn new() -> Self {
         Sandbox { directory: TempDir::new().expect("a temporary directory") }
+    }
+
+    /// A sandbox with these queues, whose names are separated by blanks.
+    pub(crate) fn with_queues(names: &str) -> Self {
+        let sandbox = Sandbox::new();
+        names.split(' ').for_each(|name| drop(sandbox.ok(&format!("create {name}"))));
+        sandbox
     }
 
     /// A path in the sandbox, for files of the test.
@@ -102,6 +119,13 @@ impl Sandbox {
         Running { child: Some(self.ipcq(arguments.split_whitespace()).spawn().expect("ipcq starts")) }
     }
 
+    /// Starts `ipcq` with the words of `arguments`, which waits for data or room, and is asleep by now.
+    pub(crate) fn asleep(&self, arguments: &str) -> Running {
+        let running = self.start(arguments);
+        running.until_asleep();
+        running
+    }
+
     /// Starts a consumer that takes messages and cannot write the first byte of them: its output is a
     /// full pipe, whose other end is returned with it.
     pub(crate) fn stuck(&self, arguments: &str) -> (Running, PipeReader) {
@@ -117,6 +141,21 @@ impl Sandbox {
     /// Runs a script with `sh`.
     pub(crate) fn sh(&self, script: &str) -> Done {
         Running::from(self.program("sh").args(["-c", script]).spawn().expect("sh starts")).end()
+    }
+
+    /// Runs a script with `sh` as root where nobody else sees what it mounts. `None`: that is not permitted here.
+    pub(crate) fn with_mounts(&self, script: &str) -> Option<Done> {
+        let root = nix::unistd::geteuid().is_root();
+        let words: &[&str] = if root { &["--mount"] } else { &["--mount", "--map-root-user"] };
+        let unshare = |script| {
+            let child = self.program("unshare").args(words).args(["sh", "-c", script]).spawn();
+            have("unshare").then(|| Running::from(child.expect("unshare starts")).end())
+        };
+        if unshare("mount -t tmpfs tmpfs /mnt").is_some_and(|done| done.code == 0) {
+            return unshare(script);
+        }
+        skip("nothing can be mounted");
+        None
     }
 
     /// The figure `key` of `ipcq stat --json`.
@@ -169,7 +208,12 @@ impl Running {
 
     /// Waits until the process sleeps until there is data or room.
     pub(crate) fn until_asleep(&self) {
-        until("the process sleeps on a futex", || [FUTEX, FUTEX_WAITV].contains(&self.system_call().as_str()));
+        until("the process sleeps on a futex", || self.is_asleep());
+    }
+
+    /// Whether the process sleeps until there is data or room.
+    pub(crate) fn is_asleep(&self) -> bool {
+        [FUTEX, FUTEX_WAITV].contains(&self.system_call().as_str())
     }
 
     /// Waits until the process is in the middle of a write, where it stays only if nobody reads.
@@ -181,6 +225,12 @@ impl Running {
     fn system_call(&self) -> String {
         let call = std::fs::read_to_string(format!("/proc/{}/syscall", self.pid())).unwrap_or_default();
         call.split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    /// Waits for the end, which must be with this code and this output.
+    pub(crate) fn ends(self, code: i32, out: &str) {
+        let done = self.end();
+        assert_eq!((done.code, done.text()), (code, out), "{}", done.err);
     }
 
     /// Waits for the end; fails the test if it does not come within two minutes.
@@ -228,10 +278,23 @@ pub(crate) fn have(program: &str) -> bool {
         .output()
         .is_ok_and(|found| found.status.success());
     if !found {
-        assert!(std::env::var_os("CI").is_none(), "{program} not found, and in CI nothing may be skipped");
-        eprintln!("skipped: {program} not found");
+        skip(&format!("{program} not found"));
     }
     found
+}
+
+/// Whether we are root; if not, says that a test is skipped. In CI nothing may be skipped.
+pub(crate) fn are_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        skip("only root can do this");
+    }
+    root
+}
+
+fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}, and in CI nothing may be skipped");
+    eprintln!("skipped: {why}");
 }
 
 /// Numbers that look random and are the same in every run.

@@ -4,9 +4,25 @@
 
 mod harness;
 
+mod bad_file_systems;
+mod bad_files;
+mod bad_names;
+mod bad_values;
 mod basics;
+mod closed_streams;
 mod completions;
+mod delivery;
 mod format_manual;
+mod forms;
 mod generated;
 mod manual_sections;
+mod many;
+mod odd_messages;
+mod places;
+mod programs;
 mod readme;
+mod removal;
+mod signals;
+mod streams;
+mod too_large;
+mod waiting;
