@@ -1,13 +1,14 @@
 //! The commonest command lines, understood without building clap's definition of all of them.
 //!
 //! A shell loop starts a process for every message, and building the definition would be a quarter
-//! of its time. `put QUEUE MESSAGE…` and `get QUEUE [-t DURATION]` are read here, with exactly clap's
+//! of its time. `put QUEUE MESSAGE…`, `get QUEUE [-t DURATION]` and `stat QUEUE` are read here, with exactly clap's
 //! meaning; whatever else there may be in a command line leaves it to clap, errors included.
 
 use super::Command;
 use super::arguments::{Patience, QueueArgument, QueueArguments};
 use super::get::Get;
 use super::put::Put;
+use super::stat::Stat;
 use super::units::parse_duration;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -24,6 +25,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Option<Command> {
             Some(Command::Put(Put::of(QueueArgument::new(queue.clone()), rest.to_vec())))
         }
         "get" => Some(Command::Get(Get::one(QueueArguments::new(queue.clone()), patience(rest)?))),
+        "stat" if rest.is_empty() => Some(Command::Stat(Stat::of(QueueArguments::new(queue.clone())))),
         _ => None,
     }
 }

@@ -22,6 +22,11 @@ pub(super) struct Stat {
 }
 
 impl Stat {
+    /// The figures for people.
+    pub(super) fn of(queues: QueueArguments) -> Self {
+        Stat { queues, json: false }
+    }
+
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let mut text = Vec::new();
         let mut exit = Exit::Done;

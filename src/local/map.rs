@@ -17,9 +17,9 @@ use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Address space taken beyond the file's present length, at most, in bytes, so that growth seldom
-/// means mapping anew. It costs nothing: pages are mapped when they are touched.
-const LARGEST_ADVANCE: u64 = 256 << 20;
+/// Address space taken beyond the file's present length, in bytes, so that growth seldom means
+/// mapping anew. It costs nothing: pages are mapped when they are touched.
+const ADVANCE: u64 = 64 << 20;
 
 /// A mapping of a segment's file.
 pub(crate) struct Map {
@@ -35,19 +35,24 @@ pub(crate) struct Map {
 unsafe impl Send for Map {}
 
 impl Map {
-    /// Maps `file`, with room to grow to `expected` bytes without being mapped again.
+    /// Maps `file`, with room to grow.
     ///
     /// # Errors
     /// Those of fstat(2) and mmap(2).
-    pub(crate) fn new(file: File, expected: u64) -> io::Result<Map> {
+    pub(crate) fn new(file: File) -> io::Result<Map> {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
-        let generous = (length + expected.min(LARGEST_ADVANCE)).max(GROUP).next_multiple_of(GROUP);
+        let generous = (length + ADVANCE).next_multiple_of(GROUP);
         // With little address space (ulimit -v), what there is must do.
         let (base, mapped) = match map(&file, generous) {
             Ok(base) => (base, generous),
             Err(_) => (map(&file, length.max(GROUP))?, length.max(GROUP)),
         };
         Ok(Map { base, mapped, length, file })
+    }
+
+    /// Bytes of the file that are accessible.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     /// The mapped file.
@@ -170,7 +175,7 @@ impl Memory for Map {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if length > self.mapped {
-            let mapped = (length + (length / 2).min(LARGEST_ADVANCE)).next_multiple_of(GROUP);
+            let mapped = (length + ADVANCE).next_multiple_of(GROUP);
             let base = map(&self.file, mapped)?;
             self.unmap();
             (self.base, self.mapped) = (base, mapped);

@@ -90,7 +90,7 @@ impl LocalQueue {
         };
         let file = segment.create(limits.mode, |file| {
             file.set_len(format::GROUP)?;
-            let mut memory = Map::new(file.try_clone()?, 0)?;
+            let mut memory = Map::new(file.try_clone()?)?;
             memory.grow(0, format::GROUP)?;
             Store::initialize(&mut memory, &stamp);
             Ok(())
@@ -124,19 +124,16 @@ impl LocalQueue {
 
     fn on(segment: SegmentFile, address: &Address, file: File) -> Result<Self> {
         let unusable = |reason: String| Error::Unusable { path: printable(segment.path()), reason };
+        let map = Map::new(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
         let mut stamp = [0; format::STAMP_BYTES];
-        match file.read_exact_at(&mut stamp, 0) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(unusable("it is too short to be an ipcq segment".into()));
-            }
-            other => other.map_err(|error| Error::io(format!("read {}", printable(segment.path())), error))?,
+        if map.length() < stamp.len() as u64 {
+            return Err(unusable("it is too short to be an ipcq segment".into()));
         }
+        map.read(0, &mut stamp);
         let stamp = Stamp::decode(&stamp).map_err(unusable)?;
-        let length = file.metadata().map_err(|error| Error::io(format!("look at queue '{address}'"), error))?.len();
-        if length < format::GROUP {
-            return Err(unusable(format!("it has {length} bytes: it has been truncated")));
+        if map.length() < format::GROUP {
+            return Err(unusable(format!("it has {} bytes: it has been truncated", map.length())));
         }
-        let map = Map::new(file, stamp.capacity).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
         Ok(LocalQueue {
             name: address.to_string(),
             segment,

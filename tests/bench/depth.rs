@@ -17,8 +17,8 @@ pub(crate) fn run(bench: &Bench) {
     }
     drop(input);
     assert!(put.wait().unwrap().success());
-    let ipcq = bench.path("ipcq");
-    let ipcq = ipcq.to_str().unwrap();
+    let ipcq = bench.ipcq();
+    let ipcq = ipcq.as_str();
     let ratio = |ours: &[&str], theirs: &[&str]| bench.ratio_of_processes(ours, theirs, RUNS);
     report("put with 1 M messages / empty", ratio(&[ipcq, "put", "deep", "x"], &[ipcq, "put", "empty", "x"]), 1.2);
     report(

@@ -6,8 +6,8 @@ const RUNS: usize = 1_500;
 
 pub(crate) fn run(bench: &Bench) {
     bench.prepare("ipcq create one");
-    let ipcq = bench.path("ipcq");
-    let ipcq = ipcq.to_str().unwrap();
+    let ipcq = bench.ipcq();
+    let ipcq = ipcq.as_str();
     report("put / true", bench.ratio_of_processes(&[ipcq, "put", "one", "x"], &["/bin/true"], RUNS), 1.05);
     report("get / true", bench.ratio_of_processes(&[ipcq, "get", "one", "-t", "0"], &["/bin/true"], RUNS), 1.05);
     if have("redis-server") && have("redis-cli") {

@@ -7,16 +7,23 @@ use tempfile::TempDir;
 
 pub(crate) struct Bench {
     directory: TempDir,
+    /// Where `ipcq` is: on a disk, copied there as installing does it.
+    installed: TempDir,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
         let memory = Path::new("/dev/shm");
         let directory = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
-        let bench = Bench { directory: directory.unwrap() };
-        // As installing does it: what the linker wrote in pieces lies in memory in pieces.
-        std::fs::copy(env!("CARGO_BIN_EXE_ipcq"), bench.path("ipcq")).unwrap();
-        bench
+        let installed = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // What the linker has written in pieces lies in memory in pieces, and starts more slowly.
+        std::fs::copy(env!("CARGO_BIN_EXE_ipcq"), installed.path().join("ipcq")).unwrap();
+        Bench { directory: directory.unwrap(), installed }
+    }
+
+    /// The installed binary.
+    pub(crate) fn ipcq(&self) -> String {
+        self.installed.path().join("ipcq").to_str().unwrap().to_owned()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -29,7 +36,7 @@ impl Bench {
         let mut command = Command::new(program);
         command
             .env_clear()
-            .env("PATH", format!("{}:/usr/bin:/bin", here.display()))
+            .env("PATH", format!("{}:/usr/bin:/bin", self.installed.path().display()))
             .env("IPCQ_DIR", here.join("queues"))
             .current_dir(here)
             .stdin(Stdio::null())
