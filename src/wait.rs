@@ -77,10 +77,11 @@ pub fn sleep(watches: &[Watch<'_>], deadline: Option<Instant>) {
     }
 }
 
-/// Wakes up to `count` processes that sleep on `word`.
-pub(crate) fn wake(word: &AtomicU32, count: u32) {
+/// Wakes up to `count` processes that sleep on `word`, and returns how many it was.
+pub(crate) fn wake(word: &AtomicU32, count: u32) -> u32 {
     // SAFETY: FUTEX_WAKE does not access the word, it only uses its address, which is valid.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    u32::try_from(woken).unwrap_or(0)
 }
 
 /// `deadline` on the monotonic clock as futex calls want it. `Instant` is that clock, but does not

@@ -160,10 +160,8 @@ impl Memory for Map {
         std::sync::atomic::fence(Ordering::Release);
     }
 
-    fn wake(&mut self, offset: u64, count: u32) {
-        if let Some(word) = self.atomic32(offset) {
-            wait::wake(word, count);
-        }
+    fn wake(&mut self, offset: u64, count: u32) -> u32 {
+        self.atomic32(offset).map_or(0, |word| wait::wake(word, count))
     }
 
     fn reach(&mut self, end: Option<u64>) -> io::Result<()> {

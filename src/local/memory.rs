@@ -25,8 +25,8 @@ pub(crate) trait Memory {
     fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>);
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
-    /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`.
-    fn wake(&mut self, offset: u64, count: u32);
+    /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.
+    fn wake(&mut self, offset: u64, count: u32) -> u32;
     /// Makes the bytes up to `end` accessible, or all there are: another process may have grown the
     /// segment. An error of the kind `UnexpectedEof` says that it is shorter.
     fn reach(&mut self, end: Option<u64>) -> io::Result<()>;

@@ -257,8 +257,8 @@ fn wake<M: Memory>(memory: &mut M, word: u64, waiters: u64, wake: Wake) -> Optio
         }
         _ => (i32::MAX as u32, 0),
     };
-    memory.wake(word, count);
-    Some(left)
+    // Fewer than were to be woken: nobody sleeps any more, and those counted had given up or died.
+    Some(if memory.wake(word, count) < count { 0 } else { left })
 }
 
 fn apply<M: Memory>(memory: &mut M, pairs: usize) {

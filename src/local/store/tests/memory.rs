@@ -152,8 +152,9 @@ impl Memory for TestMemory {
         }
     }
 
-    fn wake(&mut self, _offset: u64, _count: u32) {
+    fn wake(&mut self, _offset: u64, count: u32) -> u32 {
         self.note(Change::Wake);
+        count
     }
 
     fn reach(&mut self, end: Option<u64>) -> io::Result<()> {
