@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::message::{Framing, Run};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::wait::{self, Watch};
@@ -55,7 +56,7 @@ impl Frame {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Where the queue is.
-    pub path: String,
+    pub path: PathBuf,
     /// Messages that can be got now.
     pub ready: u64,
     /// Messages that consumers have and have not finished with.

@@ -4,6 +4,7 @@ use super::Outcome;
 use super::arguments::QueueArguments;
 use super::exit::{Exit, report};
 use super::{json, output};
+use crate::name::printable;
 use crate::open;
 use crate::place::Place;
 use crate::queue::Status;
@@ -31,9 +32,9 @@ impl Stat {
         let mut text = Vec::new();
         let mut exit = Exit::Done;
         for address in self.queues.addresses()? {
-            match open::open(place, &address).and_then(|mut queue| Ok((queue.status(None)?, queue))) {
-                Ok((status, queue)) if self.json => object(queue.name(), &status, &mut text),
-                Ok((status, queue)) => text.extend_from_slice(describe(queue.name(), &status).as_bytes()),
+            match open::open(place, &address).and_then(|mut queue| queue.status(None)) {
+                Ok(status) if self.json => object(&address.as_os_str().to_string_lossy(), &status, &mut text),
+                Ok(status) => text.extend_from_slice(describe(&address.to_string(), &status).as_bytes()),
                 Err(error) => {
                     // The figures of the others are worth having all the same.
                     report(&error);
@@ -51,7 +52,7 @@ pub(super) fn object(name: &str, status: &Status, into: &mut Vec<u8>) {
     into.extend_from_slice(b"{\"name\":");
     json::string(name, into);
     into.extend_from_slice(b",\"path\":");
-    json::string(&status.path, into);
+    json::string(&status.path.to_string_lossy(), into);
     let max_items = status.max_items.map_or("null".to_owned(), |items| items.to_string());
     let figures = format!(
         ",\"ready\":{},\"leased\":{},\"delayed\":{},\"dead\":{},\"bytes\":{},\"capacity\":{},\"max_items\":{max_items},\
@@ -86,7 +87,7 @@ fn describe(name: &str, status: &Status) -> String {
     format!(
         "{name}\n  path      {}\n  state     {}\n  ready     {}\n  leased    {}\n  delayed   {}\n  dead      {}\n  \
          bytes     {} of {}\n  max items {max_items}\n  put       {}\n  got       {}\n  returned  {}\n",
-        status.path,
+        printable(&status.path),
         state(status),
         status.ready,
         status.leased,

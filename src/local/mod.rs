@@ -412,7 +412,7 @@ impl Queue for LocalQueue {
         let counts = self.locked(deadline, LocalQueue::counts)?;
         let stamp = self.store.stamp();
         Ok(Status {
-            path: printable(self.segment.path()),
+            path: self.segment.path().to_owned(),
             ready: counts.ready,
             leased: counts.leased,
             delayed: counts.delayed,
