@@ -9,6 +9,7 @@ mod format;
 mod lock;
 mod map;
 mod memory;
+mod owner;
 mod store;
 
 pub use format::{
@@ -35,9 +36,8 @@ use store::{Fault, Lease, Store};
 /// How long a sleeper sleeps at most: whoever was woken for a message may have died with the wake-up,
 /// and a file can be unlinked by hand.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// The same while others hold leases: nothing wakes a sleeper when one of them is killed.
-const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(200);
-
+/// How long a large queue stays empty before its storage is given back.
+const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
 /// How long a process that stays may go on without noticing that its queue was unlinked by hand.
 const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(50);
 
@@ -193,51 +193,6 @@ impl LocalQueue {
         }
     }
 
-    /// Gives back what dead owners hold. Once on our first look, and then every now and then: a
-    /// consumer that always finds something must notice as well.
-    fn return_leases_of_the_dead(&mut self) -> Result<()> {
-        let others: Vec<u32> = self.store.owners_in_use().others(self.owner).collect();
-        if others.is_empty() {
-            return Ok(());
-        }
-        let now = Instant::now();
-        if self.owners_checked.is_some_and(|checked| now - checked < LOOK_FOR_DEAD_OWNERS) {
-            return Ok(());
-        }
-        self.owners_checked = Some(now);
-        for owner in others {
-            let lives = lock::owner_lives(self.store.memory().file(), owner);
-            if !lives.map_err(|error| Error::io(format!("look for the owners of leases in '{}'", self.name), error))? {
-                self.store.return_all_of(owner).map_err(|fault| self.fault(fault))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes us an owner. `None`: all entries are taken by living processes.
-    fn claim_owner(&mut self) -> Result<Option<u32>> {
-        if self.owner.is_none() {
-            for owner in self.store.owners_in_use().free() {
-                let claimed = lock::claim_owner(self.store.memory().file(), owner);
-                if claimed.map_err(|error| Error::io(format!("become an owner of leases in '{}'", self.name), error))? {
-                    self.owner = Some(owner);
-                    break;
-                }
-            }
-        }
-        Ok(self.owner)
-    }
-
-    /// Gives up our entry in the table of owners; others may need it while we sleep.
-    fn disclaim_owner(&mut self) -> Result<()> {
-        if let Some(owner) = self.owner.take() {
-            let cleared = self.store.clear_owner(owner).map_err(|fault| self.fault(fault));
-            lock::disclaim_owner(self.store.memory().file(), owner);
-            cleared?;
-        }
-        Ok(())
-    }
-
     fn lease(&mut self, want: Want, owner: u32) -> Result<store::Taken> {
         let Want { messages, bytes } = want;
         let want = store::Want { messages, bytes, owner, pid: std::process::id(), now: now() };
@@ -391,9 +346,10 @@ impl Queue for LocalQueue {
     }
 
     fn look_again(&self) -> Duration {
-        let others_hold_leases = self.store.owners_in_use().others(self.owner).next().is_some();
-        if others_hold_leases || (self.idle_looks == 1 && self.store.has_grown_large()) {
-            LOOK_FOR_DEAD_OWNERS
+        if let Some(until_look) = self.until_next_look_for_the_dead() {
+            until_look
+        } else if self.idle_looks == 1 && self.store.has_grown_large() {
+            IDLE_BEFORE_TRIM
         } else {
             LOOK_AGAIN
         }
