@@ -4,7 +4,9 @@ use super::completions;
 use super::units::parse_duration;
 use crate::error::Result;
 use crate::name::Address;
-use crate::queue::Deadline;
+use crate::open;
+use crate::place::Place;
+use crate::queue::{Deadline, Limits, Queue};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use std::ffi::OsString;
@@ -43,6 +45,24 @@ impl QueueArguments {
 
     pub(super) fn addresses(&self) -> Result<Vec<Address>> {
         self.queues.iter().map(|queue| Address::parse(queue)).collect()
+    }
+}
+
+/// Whether a queue that is not there is to be made.
+#[derive(Args, Debug, Default)]
+pub(super) struct CreateIfMissing {
+    /// Create the queue if it does not exist
+    #[arg(short, long)]
+    create: bool,
+}
+
+impl CreateIfMissing {
+    /// Opens the queue at `address`, or creates it if that is asked for.
+    pub(super) fn open(&self, place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+        match self.create {
+            true => open::open_or_create(place, address, &Limits::default()),
+            false => open::open(place, address),
+        }
     }
 }
 

@@ -35,6 +35,11 @@ impl Exit {
             _ => Exit::Failed,
         }
     }
+
+    /// The exit of a command that goes on with its other queues after `failure`: the worst decides.
+    pub(super) fn or_worse(self, failure: Exit) -> Self {
+        if self == Exit::Failed { self } else { failure }
+    }
 }
 
 /// The exit code of a command, whose error, if any, is reported.

@@ -1,15 +1,14 @@
 //! `ipcq get`: takes messages, writes them, and only then lets go of them.
 
 use super::Outcome;
-use super::arguments::{Patience, QueueArguments};
+use super::arguments::{CreateIfMissing, Patience, QueueArguments};
 use super::exit::Exit;
 use super::output::{Output, Unwritten};
 use super::render::{Form, Rendered};
 use super::units::parse_count;
 use crate::error::Result;
-use crate::open;
 use crate::place::Place;
-use crate::queue::{self, Deadline, Found, Limits, Queue, Want};
+use crate::queue::{self, Deadline, Found, Queue, Want};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -58,9 +57,8 @@ pub(super) struct Get {
     /// Let go of messages before they are written: lost if we die, but never delivered twice
     #[arg(long)]
     at_most_once: bool,
-    /// Create the queue if it does not exist
-    #[arg(short, long)]
-    create: bool,
+    #[command(flatten)]
+    create: CreateIfMissing,
     #[command(flatten)]
     patience: Patience,
 }
@@ -72,7 +70,9 @@ impl Get {
     }
 
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        let mut queues = self.open(place)?;
+        let addresses = self.queues.addresses()?;
+        let mut queues: Vec<_> =
+            addresses.iter().map(|address| self.create.open(place, address)).collect::<Result<_>>()?;
         let mut output = Output::new(self.output.clone())?;
         let mut rendered = Rendered::new(self.form());
         let stays = self.follow || self.count.is_some_and(|count| count > 1);
@@ -110,14 +110,6 @@ impl Get {
             }
         }
         Ok(Exit::Done)
-    }
-
-    fn open(&self, place: &Place) -> Result<Vec<Box<dyn Queue>>> {
-        let open = |address| match self.create {
-            true => open::open_or_create(place, address, &Limits::default()),
-            false => open::open(place, address),
-        };
-        self.queues.addresses()?.iter().map(open).collect()
     }
 
     fn form(&self) -> Form {

@@ -4,6 +4,7 @@ use super::process;
 use crate::error::{Error, Result};
 use crate::message::{Framing, Run};
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -13,20 +14,13 @@ const CHUNK: usize = 128 << 10;
 /// Reads what there is, at least one byte; 0 at the end.
 fn read(buffer: &mut [u8]) -> Result<usize> {
     let stdin = io::stdin();
-    let failed = |errno: Errno| Err(Error::io("read standard input", errno));
+    let failed = |errno: Errno| Error::io("read standard input", errno);
     loop {
         match nix::unistd::read(stdin.as_fd(), buffer) {
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => {
-                // Somebody has made it non-blocking; we wait for input all the same.
-                let mut poll = [nix::poll::PollFd::new(stdin.as_fd(), nix::poll::PollFlags::POLLIN)];
-                match nix::poll::poll(&mut poll, nix::poll::PollTimeout::NONE) {
-                    Ok(_) | Err(Errno::EINTR) => {}
-                    Err(errno) => return failed(errno),
-                }
-            }
+            Err(Errno::EAGAIN) => process::wait_until(PollFlags::POLLIN, stdin.as_fd()).map_err(failed)?,
             Ok(length) => return Ok(length),
-            Err(errno) => return failed(errno),
+            Err(errno) => return Err(failed(errno)),
         }
     }
 }

@@ -5,10 +5,10 @@ use super::{Outcome, process};
 use crate::error::{Error, Result};
 use crate::name::printable;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use std::fs::File;
 use std::io::{self, Seek};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 /// The target of a get.
@@ -42,14 +42,15 @@ impl Output {
 
     /// Writes all of `bytes`, or says how far it got.
     pub(super) fn write(&mut self, bytes: &[u8]) -> std::result::Result<(), Unwritten> {
-        let name = self.path.as_ref().map_or_else(|| "standard output".to_owned(), printable);
+        let Output { path, file } = self;
+        let name = || path.as_ref().map_or_else(|| "standard output".to_owned(), printable);
         let failed = |written, errno| match errno {
             Errno::EPIPE => Unwritten { written, error: None },
-            _ => Unwritten { written, error: Some(Error::io(format!("write to {name}"), errno)) },
+            _ => Unwritten { written, error: Some(Error::io(format!("write to {}", name()), errno)) },
         };
-        if let (Some(path), None) = (&self.path, &self.file) {
+        if let (Some(path), None) = (&path, &file) {
             match File::create(path) {
-                Ok(file) => self.file = Some(file),
+                Ok(created) => *file = Some(created),
                 Err(error) => {
                     return Err(Unwritten {
                         written: 0,
@@ -59,13 +60,15 @@ impl Output {
             }
         }
         let stdout = io::stdout();
-        let descriptor = self.file.as_ref().map_or(stdout.as_fd(), AsFd::as_fd);
+        let descriptor = file.as_ref().map_or(stdout.as_fd(), AsFd::as_fd);
         let mut written = 0;
         while written < bytes.len() {
             match nix::unistd::write(descriptor, &bytes[written..]) {
                 Ok(length) => written += length,
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => wait_until_writable(descriptor).map_err(|errno| failed(written, errno))?,
+                Err(Errno::EAGAIN) => {
+                    process::wait_until(PollFlags::POLLOUT, descriptor).map_err(|errno| failed(written, errno))?
+                }
                 Err(errno) => return Err(failed(written, errno)),
             }
         }
@@ -90,13 +93,5 @@ pub(super) fn print(text: &[u8]) -> Outcome {
         Ok(()) => Ok(Exit::Done),
         Err(Unwritten { error: None, .. }) => Ok(Exit::BrokenPipe),
         Err(Unwritten { error: Some(error), .. }) => Err(error),
-    }
-}
-
-/// Somebody has made the output non-blocking; we wait all the same.
-fn wait_until_writable(descriptor: BorrowedFd<'_>) -> nix::Result<()> {
-    match poll(&mut [PollFd::new(descriptor, PollFlags::POLLOUT)], PollTimeout::NONE) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(errno) => Err(errno),
     }
 }

@@ -4,8 +4,11 @@
 //! The third room where `unsafe` is allowed, for descriptors and signals.
 #![allow(unsafe_code)]
 
+use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Bit N is set if descriptor N was closed when we were started.
@@ -49,6 +52,14 @@ extern "C" fn truncated(_signal: libc::c_int) {
     unsafe {
         libc::write(2, TEXT.as_ptr().cast(), TEXT.len());
         libc::_exit(2);
+    }
+}
+
+/// Waits until a stream is ready that somebody has made non-blocking: we wait for it all the same.
+pub(super) fn wait_until(ready: PollFlags, stream: BorrowedFd<'_>) -> nix::Result<()> {
+    match poll(&mut [PollFd::new(stream, ready)], PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 

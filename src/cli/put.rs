@@ -1,14 +1,13 @@
 //! `ipcq put`: puts messages, from arguments or from standard input.
 
-use super::arguments::{Patience, QueueArgument};
+use super::arguments::{CreateIfMissing, Patience, QueueArgument};
 use super::exit::{Exit, report};
 use super::input::{self, Next, Records};
 use super::{Outcome, json};
 use crate::error::Error;
 use crate::message::{Framing, Run};
-use crate::open;
 use crate::place::Place;
-use crate::queue::{Limits, Queue};
+use crate::queue::Queue;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -34,9 +33,8 @@ pub(super) struct Put {
     /// Each message must be valid JSON; it is stored without white space between its tokens
     #[arg(long)]
     json: bool,
-    /// Create the queue if it does not exist
-    #[arg(short, long)]
-    create: bool,
+    #[command(flatten)]
+    create: CreateIfMissing,
     #[command(flatten)]
     patience: Patience,
 }
@@ -49,10 +47,7 @@ impl Put {
 
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
-        let mut queue = match self.create {
-            true => open::open_or_create(place, &address, &Limits::default())?,
-            false => open::open(place, &address)?,
-        };
+        let mut queue = self.create.open(place, &address)?;
         let queue = queue.as_mut();
         if self.lines || self.null {
             self.put_stream(queue, if self.lines { Framing::Newline } else { Framing::Nul })

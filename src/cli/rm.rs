@@ -28,9 +28,9 @@ impl Rm {
                 if self.force && failure == Exit::NoSuchQueue {
                     continue;
                 }
-                // The others are removed all the same; the worst failure decides.
+                // The others are removed all the same.
                 report(&error);
-                exit = if exit == Exit::Failed { exit } else { failure };
+                exit = exit.or_worse(failure);
             }
         }
         Ok(exit)

@@ -38,7 +38,7 @@ impl Stat {
                 Err(error) => {
                     // The figures of the others are worth having all the same.
                     report(&error);
-                    exit = if exit == Exit::Failed { exit } else { Exit::from_error(&error) };
+                    exit = exit.or_worse(Exit::from_error(&error));
                 }
             }
         }

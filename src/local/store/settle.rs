@@ -17,8 +17,8 @@ impl<M: Memory> Store<M> {
             let mut transaction = self.begin()?;
             let mut returned = 0;
             // From the last to the first, so that each that goes back belongs at the front.
-            let done: u64 = some.iter().map(|lease| u64::from(lease.record.count())).sum::<u64>().min(left);
             let mut end: u64 = some.iter().map(|lease| u64::from(lease.record.count())).sum();
+            let done = end.min(left);
             for lease in some.iter().rev() {
                 let count = u64::from(lease.record.count());
                 end -= count;

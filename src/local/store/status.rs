@@ -7,7 +7,6 @@ use super::{Result, Store};
 
 /// The figures of a queue at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub(crate) struct Counts {
     pub(crate) ready: u64,
     pub(crate) leased: u64,

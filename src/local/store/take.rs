@@ -193,7 +193,9 @@ impl<M: Memory> Transaction<'_, M> {
                 if next == 0 {
                     rest_last = copy;
                 } else {
-                    self.link_allocated(copy, next);
+                    // Not before the commit: until then the copy's unit may be in the middle of the free
+                    // list, whose links must stay.
+                    self.set_link(copy, next);
                 }
                 copy
             } else {

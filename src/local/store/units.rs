@@ -133,7 +133,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Links a unit, at the commit.
-    fn set_link(&mut self, unit: u32, next: u32) {
+    pub(super) fn set_link(&mut self, unit: u32, next: u32) {
         let offset = format::link_offset(unit);
         let word = self.word(offset & !7);
         let word = if offset & 7 == 0 { join(next, second_half(word)) } else { join(first_half(word), next) };
@@ -148,12 +148,6 @@ impl<M: Memory> Transaction<'_, M> {
         if self.has_word(offset & !7) {
             self.set_link(unit, next);
         }
-    }
-
-    /// Links a single unit that this transaction has allocated to a unit in use. Until the commit the
-    /// unit may be one in the middle of the free list, whose link must stay.
-    pub(super) fn link_allocated(&mut self, unit: u32, next: u32) {
-        self.set_link(unit, next);
     }
 
     /// Copies payload into an allocated chain, starting `skip` bytes into its first unit.
