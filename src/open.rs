@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::local::LocalQueue;
 use crate::name::Address;
 use crate::place::Place;
-use crate::queue::{Limits, Queue};
+use crate::queue::{Deadline, Limits, Queue, Verification};
 
 /// Opens the queue at `address`.
 ///
@@ -38,6 +38,14 @@ pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Resu
             other => return other,
         }
     }
+}
+
+/// Verifies the queue at `address`, in use or not: walks everything in it, and changes nothing.
+///
+/// # Errors
+/// `NoSuchQueue`, `Unusable` if it is no queue at all, `LockTimeout`, and whatever prevents looking.
+pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Verification> {
+    LocalQueue::verify(place, address, deadline)
 }
 
 /// Removes the queue at `address` and everything in it; whoever waits on it is told.

@@ -83,6 +83,45 @@ pub struct Status {
     pub returned: u64,
 }
 
+/// Something in a queue that is not as it has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The field's name, for a local queue as in ipcq-segment(5).
+    pub field: &'static str,
+    /// What it says, as the end of a sentence that begins with the name.
+    pub problem: String,
+}
+
+/// What verifying a queue found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// Where the queue is.
+    pub path: PathBuf,
+    /// What is wrong; of very much, the first of it.
+    pub findings: Vec<Finding>,
+    /// How much more is wrong.
+    pub more_findings: u64,
+    /// A process died in the middle of a change; the next command finishes that.
+    pub unfinished: bool,
+    /// Processes that died with leases; the next get gives those back.
+    pub dead_owners: u64,
+    /// Messages that can be got now.
+    pub ready: u64,
+    /// Messages that consumers have and have not finished with.
+    pub leased: u64,
+    /// Bytes of all messages.
+    pub bytes: u64,
+    /// Puts are refused.
+    pub closed: bool,
+}
+
+impl Verification {
+    /// Whether nothing is wrong. What the next command puts right by itself is not wrong.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
 /// What every queue can do. Operations that wait take a deadline; the others do not wait for anything
 /// but a lock.
 pub trait Queue {

@@ -18,6 +18,7 @@ mod rm;
 mod shell;
 mod stat;
 mod units;
+mod verify;
 
 use crate::error::Result;
 use crate::place::{Place, Surroundings};
@@ -63,6 +64,8 @@ enum Command {
     Ls(ls::Ls),
     /// Show the figures of queues
     Stat(stat::Stat),
+    /// Check that queues are sound
+    Verify(verify::Verify),
     /// Print the completion script for a shell
     Completions(completions::Completions),
 }
@@ -102,6 +105,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Rm(rm) => rm.run(&place),
         Command::Ls(ls) => ls.run(&place),
         Command::Stat(stat) => stat.run(&place),
+        Command::Verify(verify) => verify.run(&place),
         Command::Completions(completions) => completions.run(),
     };
     exit::code(outcome)

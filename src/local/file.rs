@@ -25,8 +25,7 @@ use crate::place::{Home, Place};
 const MOST_TEMPORARY_NAMES: u32 = 100;
 
 /// Neither waits for a fifo's other end, nor takes over a terminal, nor follows a link.
-const EXISTING: OFlag =
-    OFlag::O_RDWR.union(OFlag::O_CLOEXEC).union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
+const EXISTING: OFlag = OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
 
 /// Where a queue's segment is, or is to be, in the file system.
 #[derive(Debug, Clone)]
@@ -60,13 +59,25 @@ impl SegmentFile {
     /// is under somebody else's control; [`Error::Unusable`] when it is something else than a
     /// regular file, may not be written, or is on a network file system.
     pub(crate) fn open(&self) -> Result<File> {
+        self.open_with(OFlag::O_RDWR)
+    }
+
+    /// The same, for reading only.
+    ///
+    /// # Errors
+    /// Those of [`SegmentFile::open`].
+    pub(crate) fn open_to_read(&self) -> Result<File> {
+        self.open_with(OFlag::O_RDONLY)
+    }
+
+    fn open_with(&self, access: OFlag) -> Result<File> {
         let directory = Directory::open(&self.directory, self.home)?.ok_or_else(|| self.no_such_queue())?;
         // Merely opening some devices and fifos has effects, and others may have put one there.
         if self.home != Home::Private {
             let status = self.look(&directory)?.ok_or_else(|| self.no_such_queue())?;
             self.check_kind(&status)?;
         }
-        let file = match openat(&directory, self.file_name.as_os_str(), EXISTING, Mode::empty()) {
+        let file = match openat(&directory, self.file_name.as_os_str(), EXISTING | access, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
             Err(errno) => return Err(self.cannot_open(&directory, errno)),
         };

@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::format::{GROUP, LARGEST_SEGMENT};
-use super::memory::Memory;
+use super::memory::{Memory, ReadMemory};
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -42,12 +42,24 @@ impl Map {
     pub(crate) fn new(file: File) -> io::Result<Map> {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
         let generous = (length + ADVANCE).next_multiple_of(GROUP);
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // With little address space (ulimit -v), what there is must do.
-        let (base, mapped) = match map(&file, generous) {
+        let (base, mapped) = match map(&file, generous, access) {
             Ok(base) => (base, generous),
-            Err(_) => (map(&file, length.max(GROUP))?, length.max(GROUP)),
+            Err(_) => (map(&file, length.max(GROUP), access)?, length.max(GROUP)),
         };
         Ok(Map { base, mapped, length, file })
+    }
+
+    /// Maps `file`, which need not be writable, to be looked at. Returns its length in bytes as well.
+    ///
+    /// # Errors
+    /// Those of fstat(2) and mmap(2).
+    pub(crate) fn to_read(file: &File) -> io::Result<(impl ReadMemory + use<>, u64)> {
+        let length = file.metadata()?.len().min(LARGEST_SEGMENT);
+        let mapped = length.max(GROUP);
+        let map = Map { base: map(file, mapped, ProtFlags::PROT_READ)?, mapped, length, file: file.try_clone()? };
+        Ok((map, length))
     }
 
     /// Bytes of the file that are accessible.
@@ -89,11 +101,10 @@ impl Map {
     }
 }
 
-fn map(file: &File, bytes: u64) -> io::Result<NonNull<u8>> {
+fn map(file: &File, bytes: u64, access: ProtFlags) -> io::Result<NonNull<u8>> {
     let length = usize::try_from(bytes).ok().and_then(NonZeroUsize::new).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours.
-    let base =
-        unsafe { mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, file, 0) };
+    let base = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file, 0) };
     Ok(base?.cast())
 }
 
@@ -103,25 +114,13 @@ impl Drop for Map {
     }
 }
 
-impl Memory for Map {
+impl ReadMemory for Map {
     fn load32(&self, offset: u64) -> u32 {
         self.atomic32(offset).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     fn load(&self, offset: u64) -> u64 {
         self.atomic64(offset).map_or(0, |word| word.load(Ordering::Acquire))
-    }
-
-    fn store32(&mut self, offset: u64, value: u32) {
-        if let Some(word) = self.atomic32(offset) {
-            word.store(value, Ordering::Release);
-        }
-    }
-
-    fn store(&mut self, offset: u64, value: u64) {
-        if let Some(word) = self.atomic64(offset) {
-            word.store(value, Ordering::Release);
-        }
     }
 
     fn read(&self, offset: u64, into: &mut [u8]) {
@@ -149,6 +148,20 @@ impl Memory for Map {
             buffer.set_len(buffer.len() + length);
         }
     }
+}
+
+impl Memory for Map {
+    fn store32(&mut self, offset: u64, value: u32) {
+        if let Some(word) = self.atomic32(offset) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn store(&mut self, offset: u64, value: u64) {
+        if let Some(word) = self.atomic64(offset) {
+            word.store(value, Ordering::Release);
+        }
+    }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) {
         if !self.contains(offset, bytes.len() as u64) {
@@ -174,7 +187,7 @@ impl Memory for Map {
         }
         if length > self.mapped {
             let mapped = (length + ADVANCE).next_multiple_of(GROUP);
-            let base = map(&self.file, mapped)?;
+            let base = map(&self.file, mapped, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
             self.unmap();
             (self.base, self.mapped) = (base, mapped);
         }

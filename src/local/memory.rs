@@ -5,24 +5,29 @@
 
 use std::io;
 
-/// The bytes of a segment, shared with processes that may do anything to them at any time.
+/// The bytes of a segment as they can be looked at, shared with processes that may do anything to them at
+/// any time.
 ///
 /// Offsets are bytes from the start of the segment. An access outside it does nothing and reads as
 /// zero: a hostile segment must not get a crash out of us, and whoever computed the offset names the
 /// field that was wrong.
-pub(crate) trait Memory {
+pub(crate) trait ReadMemory {
     /// The 32-bit word at `offset`, a multiple of 4.
     fn load32(&self, offset: u64) -> u32;
     /// The 64-bit word at `offset`, a multiple of 8.
     fn load(&self, offset: u64) -> u64;
-    /// Stores the 32-bit word at `offset`, a multiple of 4, after everything stored before.
-    fn store32(&mut self, offset: u64, value: u32);
-    /// Stores the 64-bit word at `offset`, a multiple of 8, after everything stored before.
-    fn store(&mut self, offset: u64, value: u64);
     /// Copies bytes out of the segment.
     fn read(&self, offset: u64, into: &mut [u8]);
     /// Appends `length` bytes of the segment to `buffer`.
     fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>);
+}
+
+/// The bytes of a segment as they can be changed.
+pub(crate) trait Memory: ReadMemory {
+    /// Stores the 32-bit word at `offset`, a multiple of 4, after everything stored before.
+    fn store32(&mut self, offset: u64, value: u32);
+    /// Stores the 64-bit word at `offset`, a multiple of 8, after everything stored before.
+    fn store(&mut self, offset: u64, value: u64);
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.

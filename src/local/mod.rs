@@ -11,6 +11,7 @@ mod map;
 mod memory;
 mod owner;
 mod store;
+mod verify;
 
 pub use format::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS,
@@ -25,7 +26,7 @@ use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
 use map::Map;
-use memory::Memory;
+use memory::{Memory, ReadMemory};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -123,17 +124,8 @@ impl LocalQueue {
     }
 
     fn on(segment: SegmentFile, address: &Address, file: File) -> Result<Self> {
-        let unusable = |reason: String| Error::Unusable { path: printable(segment.path()), reason };
         let map = Map::new(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
-        let mut stamp = [0; format::STAMP_BYTES];
-        if map.length() < stamp.len() as u64 {
-            return Err(unusable("it is too short to be an ipcq segment".into()));
-        }
-        map.read(0, &mut stamp);
-        let stamp = Stamp::decode(&stamp).map_err(unusable)?;
-        if map.length() < format::GROUP {
-            return Err(unusable(format!("it has {} bytes: it has been truncated", map.length())));
-        }
+        let stamp = stamp(&segment, &map, map.length())?;
         Ok(LocalQueue {
             name: address.to_string(),
             segment,
@@ -389,6 +381,21 @@ impl LocalQueue {
     fn counts(&mut self) -> Result<store::Counts> {
         self.store.counts().map_err(|fault| self.fault(fault))
     }
+}
+
+/// The stamp of the segment in `memory`, which has `length` bytes.
+fn stamp(segment: &SegmentFile, memory: &impl ReadMemory, length: u64) -> Result<Stamp> {
+    let unusable = |reason: String| Error::Unusable { path: printable(segment.path()), reason };
+    let mut stamp = [0; format::STAMP_BYTES];
+    if length < stamp.len() as u64 {
+        return Err(unusable("it is too short to be an ipcq segment".into()));
+    }
+    memory.read(0, &mut stamp);
+    let stamp = Stamp::decode(&stamp).map_err(unusable)?;
+    if length < format::GROUP {
+        return Err(unusable(format!("it has {length} bytes: it has been truncated")));
+    }
+    Ok(stamp)
 }
 
 /// The first `wanted` messages of a lease, as others see them.

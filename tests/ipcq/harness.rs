@@ -158,6 +158,17 @@ impl Sandbox {
         None
     }
 
+    /// Asserts that a queue is sound, and that what is put into it is got again behind what is there already.
+    pub(crate) fn still_works(&self, queue: &str) {
+        let verified = self.run(&format!("verify {queue}"));
+        assert_eq!(verified.code, 0, "{verified:?}");
+        self.ok(&format!("put {queue} still-works --timeout 5s"));
+        let rest = self.ok(&format!("get {queue} --all --timeout 5s"));
+        assert!(rest.ends_with("still-works\n"), "{rest}");
+        let verified = self.run(&format!("verify {queue}"));
+        assert_eq!(verified.code, 0, "{verified:?}");
+    }
+
     /// The figure `key` of `ipcq stat --json`.
     pub(crate) fn stat(&self, queue: &str, key: &str) -> serde_json::Value {
         let text = self.ok(&format!("stat --json {queue}"));

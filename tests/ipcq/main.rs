@@ -25,4 +25,5 @@ mod removal;
 mod signals;
 mod streams;
 mod too_large;
+mod verify;
 mod waiting;

@@ -17,7 +17,7 @@ pub(crate) fn written(command: &str) -> Written {
         "ipcq" => Written {
             description: IPCQ,
             sections: IPCQ_SECTIONS,
-            related: &["create", "put", "get", "close", "rm", "ls", "stat", "completions"],
+            related: &["create", "put", "get", "close", "rm", "ls", "stat", "verify", "completions"],
         },
         "create" => Written { description: CREATE, sections: CREATE_EXIT, related: &["put", "rm", "stat"] },
         "put" => Written { description: PUT, sections: PUT_EXIT, related: &["get", "close", "create"] },
@@ -26,6 +26,7 @@ pub(crate) fn written(command: &str) -> Written {
         "rm" => Written { description: RM, sections: RM_EXIT, related: &["close", "ls"] },
         "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "rm"] },
         "stat" => Written { description: STAT, sections: STAT_EXIT, related: &["ls"] },
+        "verify" => Written { description: VERIFY, sections: VERIFY_EXIT, related: &["stat", "rm"] },
         "completions" => Written { description: COMPLETIONS, sections: COMPLETIONS_FILES, related: &[] },
         _ => panic!("nothing is written about '{command}': add it to tests/ipcq/manual_sections.rs"),
     }
@@ -366,6 +367,33 @@ With \fB\-\-json\fR there is an object on a line of its own for each queue, with
 const STAT_EXIT: &str = r#".SH EXIT STATUS
 0 if all queues have been shown, 4 if one is not there, 2 on any other error.
 The others are shown all the same.
+"#;
+
+const VERIFY: &str = r#"\fBipcq verify\fR looks at everything in a queue, in use or not: every field, every list, the
+checksum of every message, and whether all space is accounted for.
+It changes nothing, not even what it finds unfinished, and a queue that may only be read can be verified as well.
+Others wait while it looks, for about a tenth of a second for 100 MiB of messages.
+.PP
+It prints a line for each queue, with what is in it, and then a line for each problem, which begins with the
+name that the field has in
+.BR ipcq\-segment (5).
+Two things are noted and are no damage: a change in the middle of which a process died, and messages
+that a consumer held when it died.
+The next command puts both right.
+.PP
+With \fB\-\-json\fR there is an object on a line of its own for each queue, with the keys
+\fBname\fR, \fBpath\fR, \fBsound\fR, \fBready\fR, \fBleased\fR, \fBbytes\fR, \fBclosed\fR, \fBunfinished\fR,
+\fBdead_owners\fR, \fBproblems\fR, an array of objects with \fBfield\fR and \fBproblem\fR, and
+\fBmore_problems\fR, the number of those beyond the first hundred.
+.PP
+A queue is not damaged by processes that die, whenever that is.
+What damages it is a program that writes to its file, a disk that fails, or a crash of the whole system, unless the queue
+was created with \fB\-\-durable\fR.
+"#;
+
+const VERIFY_EXIT: &str = r#".SH EXIT STATUS
+0 if all queues are sound, 4 if one is not there, 2 if one is damaged or could not be looked at.
+The others are looked at all the same.
 "#;
 
 const COMPLETIONS: &str = r#"\fBipcq completions\fR prints a script that makes a shell complete commands, options and the names of queues.

@@ -1,7 +1,7 @@
 //! The record of a frame, in private memory: a run of messages that share one fate.
 
 use super::super::format::{self, RECORD_WORDS};
-use super::super::memory::Memory;
+use super::super::memory::ReadMemory;
 use super::{Result, damaged};
 use crate::message::Framing;
 
@@ -85,7 +85,7 @@ impl Record {
     }
 
     /// Reads the record in `unit`, a unit in use, and checks what can be checked on its own.
-    pub(super) fn load<M: Memory>(memory: &M, unit: u32) -> Result<Self> {
+    pub(super) fn load<M: ReadMemory>(memory: &M, unit: u32) -> Result<Self> {
         let mut record = Record { bytes: [0; RECORD_BYTES] };
         memory.read(format::unit_offset(unit), &mut record.bytes);
         if record.kind() != KIND_FRAME {

@@ -13,6 +13,8 @@ mod status;
 mod take;
 mod transaction;
 mod units;
+mod verify;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ use transaction::Transaction;
 pub(crate) use put::Put;
 pub(crate) use status::Counts;
 pub(crate) use take::{Lease, Taken, Want};
+pub(crate) use verify::verify;
 
 /// Why an operation was not done.
 #[derive(Debug)]

@@ -15,6 +15,16 @@ use super::{FRAMES_AT_ONCE, Result, Store, damaged};
 pub(crate) struct OwnersInUse(u128);
 
 impl OwnersInUse {
+    /// Those whose bits are set in the two control words.
+    pub(super) fn new(low: u64, high: u64) -> Self {
+        OwnersInUse(u128::from(low) | u128::from(high) << 64)
+    }
+
+    /// Whether `owner` is one of them.
+    pub(crate) fn contains(self, owner: u32) -> bool {
+        self.0 & (1 << owner) != 0
+    }
+
     /// Whether any entry is in use but that of `own`.
     pub(crate) fn others(self, own: Option<u32>) -> impl Iterator<Item = u32> {
         let others = self.0 & !own.map_or(0, |own| 1 << own);
@@ -30,8 +40,7 @@ impl OwnersInUse {
 impl<M: Memory> Store<M> {
     /// The owners in use.
     pub(crate) fn owners_in_use(&self) -> OwnersInUse {
-        let (low, high) = (self.memory.load(OWNERS_LOW), self.memory.load(OWNERS_HIGH));
-        OwnersInUse(u128::from(low) | u128::from(high) << 64)
+        OwnersInUse::new(self.memory.load(OWNERS_LOW), self.memory.load(OWNERS_HIGH))
     }
 
     /// Gives back all that `owner` holds and clears its entry. Returns the number of messages that are ready again.

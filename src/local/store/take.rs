@@ -2,7 +2,7 @@
 //! others, until the lease is settled.
 
 use super::super::format::{self, state};
-use super::super::memory::Memory;
+use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::transaction::{Transaction, Wake};
 use super::units::{Chain, each_piece};
@@ -255,7 +255,7 @@ fn checksum_of_rest(both: u32, prefix: u32, rest_length: u64) -> u32 {
 }
 
 /// Length in bytes, delimiters included, and checksum of the first `count` messages of a frame.
-pub(super) fn measure<M: Memory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<(u64, u32)> {
+pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<(u64, u32)> {
     let Some(delimiter) = record.framing().delimiter() else { return Ok((record.length(), record.checksum())) };
     let (mut left, mut length) = (count, 0);
     let mut hasher = crc32fast::Hasher::new();
@@ -286,7 +286,7 @@ pub(super) fn measure<M: Memory>(memory: &M, unit: u32, record: &Record, count: 
 }
 
 /// Copies the start of a frame's payload.
-fn copy_payload<M: Memory>(memory: &M, unit: u32, record: &Record, into: &mut [u8]) -> Result<()> {
+fn copy_payload<M: ReadMemory>(memory: &M, unit: u32, record: &Record, into: &mut [u8]) -> Result<()> {
     let mut at = 0;
     each_piece(memory, unit, record, |offset, piece| {
         let length = (into.len() - at).min(piece as usize);

@@ -10,7 +10,7 @@
 //! see the change if it happens; waking after it would leave a gap in which a kill loses the wake-up.
 
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field, LOG_PAIRS};
-use super::super::memory::Memory;
+use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
 use super::{Result, damaged};
 
@@ -269,22 +269,24 @@ fn apply<M: Memory>(memory: &mut M, pairs: usize) {
     }
 }
 
-/// Applies what was committed and perhaps not applied.
-pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
+/// The words that a change which was committed, and perhaps not applied, sets: offset and value. None is the usual case.
+pub(super) fn pending<M: ReadMemory>(memory: &M) -> Result<Vec<(u64, u64)>> {
     let commit = memory.load32(format::COMMIT);
     let applied = memory.load32(format::APPLIED);
     if commit == applied {
-        return Ok(());
+        return Ok(Vec::new());
     }
     if commit.wrapping_sub(applied) != 1 {
         return damaged("applied", format!("is {applied} while commit is {commit}"));
     }
     let pairs = memory.load(format::LOG_COUNT);
-    if pairs > LOG_PAIRS as u64 {
-        return damaged("redo pairs", format!("counts {pairs}, more than fit"));
+    if pairs == 0 || pairs > LOG_PAIRS as u64 {
+        return damaged("redo pairs", format!("counts {pairs}, which is no change"));
     }
+    let mut words = Vec::with_capacity(pairs as usize);
     for pair in 0..pairs {
-        let offset = memory.load(format::LOG_FIRST + pair * 16);
+        let at = format::LOG_FIRST + pair * 16;
+        let offset = memory.load(at);
         let control = CONTROL..CONTROL + CONTROL_WORDS as u64 * 8;
         if !offset.is_multiple_of(8)
             || offset >= format::LARGEST_SEGMENT
@@ -292,13 +294,26 @@ pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
         {
             return damaged("redo pairs", format!("hold the offset {offset}, which is not one of a word that changes"));
         }
+        words.push((offset, memory.load(at + 8)));
     }
-    apply(memory, pairs as usize);
+    Ok(words)
+}
+
+/// Applies what was committed and perhaps not applied.
+pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
+    let words = pending(memory)?;
+    if words.is_empty() {
+        return Ok(());
+    }
+    for (offset, value) in words {
+        memory.store(offset, value);
+    }
     // Only now is it known how long the segment says it is.
     let grown = memory.load(format::GROWN);
     if memory.reach(Some(grown)).is_err() {
         return damaged("grown", format!("is {grown}, more than the file has"));
     }
+    let commit = memory.load32(format::COMMIT);
     memory.store32(format::APPLIED, commit);
     Ok(())
 }

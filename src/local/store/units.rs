@@ -5,7 +5,7 @@
 //! reusing a long payload changes one or two words, and runs of neighbouring units stay together.
 
 use super::super::format::{self, FIRST_UNIT, FREE_COUNT, FREE_FIRST, FRESH, GROUP, GROWN, UNIT, UNITS_PER_GROUP};
-use super::super::memory::Memory;
+use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
 use super::transaction::Transaction;
 use super::{Result, damaged};
@@ -178,7 +178,7 @@ impl Pieces {
     }
 
     /// The next piece as offset and length, both in bytes.
-    pub(crate) fn next<M: Memory>(&mut self, memory: &M) -> Result<Option<(u64, u64)>> {
+    pub(crate) fn next<M: ReadMemory>(&mut self, memory: &M) -> Result<Option<(u64, u64)>> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -204,7 +204,7 @@ impl Pieces {
 }
 
 /// Calls `piece` with each piece of the payload of `record`, which is in `unit`, as offset and length.
-pub(crate) fn each_piece<M: Memory>(
+pub(crate) fn each_piece<M: ReadMemory>(
     memory: &M,
     unit: u32,
     record: &Record,

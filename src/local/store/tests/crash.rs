@@ -102,7 +102,7 @@ fn die_while_recovering(dead: &TestMemory, expected: &State, stamp: Stamp, name:
 impl TestMemory {
     /// Whether a change is committed and not applied.
     fn load_commit(&self) -> bool {
-        use crate::local::memory::Memory;
+        use crate::local::memory::ReadMemory;
         self.load32(format::COMMIT) != self.load32(format::APPLIED)
     }
 }

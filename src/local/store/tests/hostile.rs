@@ -5,7 +5,7 @@ use super::crash::worlds;
 use super::model::body;
 use super::world::{OWNERS, World};
 use crate::local::format::{self, Field};
-use crate::local::memory::Memory;
+use crate::local::memory::{Memory, ReadMemory};
 use crate::local::store::{Fault, Lease, Result, Want};
 use crate::message::{Framing, Run};
 use std::io::ErrorKind;

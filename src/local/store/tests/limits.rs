@@ -3,7 +3,7 @@
 use super::check::check;
 use super::world::{Operation, World};
 use crate::local::format;
-use crate::local::memory::Memory;
+use crate::local::memory::ReadMemory;
 use crate::local::store::{FRAMES_AT_ONCE, Lease};
 
 /// Leases of owner 0 in a queue where each that goes back changes its own record and four others:

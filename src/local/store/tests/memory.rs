@@ -1,7 +1,7 @@
 //! A segment in a vector: it can run out of room, records every store and counts every access.
 
 use crate::local::format::{self, Stamp};
-use crate::local::memory::Memory;
+use crate::local::memory::{Memory, ReadMemory};
 use crate::local::store::Store;
 use std::cell::Cell;
 use std::io;
@@ -103,7 +103,7 @@ impl TestMemory {
     }
 }
 
-impl Memory for TestMemory {
+impl ReadMemory for TestMemory {
     fn load32(&self, offset: u64) -> u32 {
         let word = if offset.is_multiple_of(4) { self.slice(offset, 4) } else { None };
         word.map_or(0, |bytes| u32::from_ne_bytes(bytes.try_into().unwrap()))
@@ -114,6 +114,19 @@ impl Memory for TestMemory {
         word.map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().unwrap()))
     }
 
+    fn read(&self, offset: u64, into: &mut [u8]) {
+        match self.slice(offset, into.len() as u64) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => into.fill(0),
+        }
+    }
+
+    fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>) {
+        buffer.extend(self.slice(offset, length).unwrap_or_default());
+    }
+}
+
+impl Memory for TestMemory {
     fn store32(&mut self, offset: u64, value: u32) {
         self.spend();
         if offset.is_multiple_of(4) {
@@ -126,17 +139,6 @@ impl Memory for TestMemory {
         if offset.is_multiple_of(8) {
             self.note(Change::Word(offset, value));
         }
-    }
-
-    fn read(&self, offset: u64, into: &mut [u8]) {
-        match self.slice(offset, into.len() as u64) {
-            Some(bytes) => into.copy_from_slice(bytes),
-            None => into.fill(0),
-        }
-    }
-
-    fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>) {
-        buffer.extend(self.slice(offset, length).unwrap_or_default());
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) {

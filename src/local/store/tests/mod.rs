@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod memory;
 mod model;
+mod soundness;
 mod world;
 
 /// A small generator of numbers (splitmix64): the same seed gives the same test, on every machine.

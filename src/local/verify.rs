@@ -1,0 +1,51 @@
+//! Verifying a queue: its file is opened for reading only, and locked while it is looked at.
+
+use super::file::SegmentFile;
+use super::map::Map;
+use super::{LocalQueue, lock, stamp, store};
+use crate::error::{Error, Result};
+use crate::name::Address;
+use crate::place::Place;
+use crate::queue::{Deadline, Verification};
+use std::fs::File;
+
+impl LocalQueue {
+    /// Verifies the queue at `address`, in use or not.
+    ///
+    /// # Errors
+    /// See [`crate::open::verify`].
+    pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Verification> {
+        let segment = SegmentFile::new(place, address);
+        let file = segment.open_to_read()?;
+        let failed = |error| Error::io(format!("lock queue '{address}'"), error);
+        if !lock::acquire(&file, deadline).map_err(failed)? {
+            return Err(Error::LockTimeout { name: address.to_string() });
+        }
+        let verification = look(&segment, address, &file);
+        lock::release(&file);
+        verification
+    }
+}
+
+fn look(segment: &SegmentFile, address: &Address, file: &File) -> Result<Verification> {
+    let (memory, length) = Map::to_read(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
+    let stamp = stamp(segment, &memory, length)?;
+    let verdict = store::verify(&memory, &stamp, length, |_, _, _| {});
+    let mut dead_owners = 0;
+    for owner in verdict.owners.others(None) {
+        let lives = lock::owner_lives(file, owner);
+        let failed = |error| Error::io(format!("look for the owners of leases in '{address}'"), error);
+        dead_owners += u64::from(!lives.map_err(failed)?);
+    }
+    Ok(Verification {
+        path: segment.path().to_owned(),
+        findings: verdict.findings,
+        more_findings: verdict.more_findings,
+        unfinished: verdict.unfinished,
+        dead_owners,
+        ready: verdict.ready,
+        leased: verdict.leased,
+        bytes: verdict.bytes,
+        closed: verdict.closed,
+    })
+}
