@@ -71,6 +71,8 @@ pub struct Status {
     pub capacity: u64,
     /// Messages that may wait.
     pub max_items: Option<u64>,
+    /// A put that has returned survives a power failure.
+    pub durable: bool,
     /// Puts are refused.
     pub closed: bool,
     /// Puts or gets wait until the queue is resumed.
@@ -190,11 +192,13 @@ pub struct Limits {
     pub max_items: Option<u64>,
     /// Permissions of the file.
     pub mode: u32,
+    /// Whether changes have to be on the disk before they count.
+    pub durable: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { capacity: 64 << 20, max_items: None, mode: 0o600 }
+        Limits { capacity: 64 << 20, max_items: None, mode: 0o600, durable: false }
     }
 }
 

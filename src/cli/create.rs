@@ -15,6 +15,7 @@ use crate::queue::Limits;
   ipcq create jobs                           with the default limits
   ipcq create jobs --exist-ok                ... or leave the one that is there
   ipcq create jobs --max-items 100           puts wait while 100 messages wait
+  ipcq create ./spool/mail --durable         survives a power failure
   ipcq create ./spool/jobs --capacity 1G     in a file of your choice, up to 1 GiB of messages")]
 pub(super) struct Create {
     #[command(flatten)]
@@ -28,6 +29,9 @@ pub(super) struct Create {
     /// Permissions of the queue's file
     #[arg(long, value_name = "OCTAL", value_parser = parse_mode, default_value = "600", allow_hyphen_values = true)]
     mode: u32,
+    /// Let a put that has returned survive a power failure; the queue has to be a file on a disk
+    #[arg(long)]
+    durable: bool,
     /// Succeed if the queue exists already, and leave it as it is
     #[arg(long)]
     exist_ok: bool,
@@ -35,14 +39,21 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        let limits = Limits { capacity: self.capacity, max_items: self.max_items, mode: self.mode };
+        let limits =
+            Limits { capacity: self.capacity, max_items: self.max_items, mode: self.mode, durable: self.durable };
         let address = self.queue.address()?;
         match open::create(place, &address, &limits) {
             Err(exists @ Error::AlreadyExists { .. }) => {
                 // It must be a queue that can be used, not merely a file of that name.
-                open::open_or_create(place, &address, &limits)?;
+                let mut queue = open::open_or_create(place, &address, &limits)?;
                 if !self.exist_ok {
                     return Err(exists);
+                }
+                // Other limits are a matter of degree; this one is a promise.
+                if self.durable && !queue.status(None)?.durable {
+                    return Err(Error::Other(format!(
+                        "queue '{address}' exists already and is not durable: use another name, or remove it with 'ipcq rm'"
+                    )));
                 }
             }
             other => drop(other?),

@@ -56,13 +56,14 @@ pub(super) fn object(name: &str, status: &Status, into: &mut Vec<u8>) {
     let max_items = status.max_items.map_or("null".to_owned(), |items| items.to_string());
     let figures = format!(
         ",\"ready\":{},\"leased\":{},\"delayed\":{},\"dead\":{},\"bytes\":{},\"capacity\":{},\"max_items\":{max_items},\
-         \"closed\":{},\"paused\":{},\"put\":{},\"got\":{},\"returned\":{}}}\n",
+         \"durable\":{},\"closed\":{},\"paused\":{},\"put\":{},\"got\":{},\"returned\":{}}}\n",
         status.ready,
         status.leased,
         status.delayed,
         status.dead,
         status.bytes,
         status.capacity,
+        status.durable,
         status.closed,
         status.paused,
         status.put,

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -49,6 +51,16 @@ impl Directory {
         let status = fstat(&descriptor).map_err(|errno| unreachable_directory(path, errno))?;
         check(path, home, &status)?;
         Ok(Some(Self { descriptor }))
+    }
+
+    /// Waits until the names in the directory are on the disk.
+    ///
+    /// # Errors
+    /// Those of openat(2) and fsync(2).
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        // A place to name files in cannot be synced, a directory that is open for reading can.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        File::from(openat(self, ".", flags, Mode::empty())?).sync_all()
     }
 
     /// Opens the directory `path`, and first makes it and its parents, all with mode 0700,

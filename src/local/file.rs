@@ -13,10 +13,10 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::libc::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_IRGRP, S_IWGRP, S_IWOTH};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
-use nix::sys::statfs::fstatfs;
 use nix::unistd::{UnlinkatFlags, getegid, geteuid, getgroups, linkat, unlinkat};
 
 use super::directory::{Directory, split};
+use super::file_system;
 use crate::error::{Error, Result};
 use crate::name::{Address, printable};
 use crate::place::{Home, Place};
@@ -92,7 +92,8 @@ impl SegmentFile {
 
     /// Creates the file with permissions `mode`, whatever the umask. `fill` sets its size and
     /// content while nobody else can see it; of many who create at once, one succeeds. The
-    /// directory of a named queue is made when it is missing.
+    /// directory of a named queue is made when it is missing. A `durable` file is on the disk, with its
+    /// name, when this returns.
     ///
     /// `fill` may be called twice, with a new empty file each time.
     ///
@@ -100,7 +101,7 @@ impl SegmentFile {
     /// [`Error::AlreadyExists`] when there is one; those of `fill`; [`Error::Untrusted`] when the
     /// directory is not safe; [`Error::Unusable`] on a network file system or where something
     /// else is in the way; [`Error::Other`] when there is no space or no permission.
-    pub(crate) fn create(&self, mode: u32, fill: impl Fn(&File) -> io::Result<()>) -> Result<File> {
+    pub(crate) fn create(&self, mode: u32, durable: bool, fill: impl Fn(&File) -> io::Result<()>) -> Result<File> {
         let directory = self.directory_for_creation()?;
         // Linking decides; looking first only spares the work, and names what is in the way.
         if let Some(status) = self.look(&directory)? {
@@ -110,13 +111,37 @@ impl SegmentFile {
         if self.home != Home::Private {
             self.check_file_system(&directory)?;
         }
+        if durable {
+            self.check_keeps(&directory)?;
+        }
         let fill = |file: &File| {
             fill(file).map_err(|error| self.cannot_fill(&error))?;
-            fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| self.cannot_create(errno))
+            fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| self.cannot_create(errno))?;
+            if durable { file.sync_all().map_err(|error| self.cannot_fill(&error)) } else { Ok(()) }
         };
-        match self.create_unnamed(&directory, fill)? {
-            Some(file) => Ok(file),
-            None => self.create_under_temporary_name(&directory, fill),
+        let file = match self.create_unnamed(&directory, fill)? {
+            Some(file) => file,
+            None => self.create_under_temporary_name(&directory, fill)?,
+        };
+        if durable && let Err(error) = directory.sync() {
+            // It may not be there after a power failure, so it had better not be there now.
+            let _ = unlinkat(&directory, self.file_name.as_os_str(), UnlinkatFlags::NoRemoveDir);
+            return Err(self.cannot_fill(&error));
+        }
+        Ok(file)
+    }
+
+    /// Refuses file systems in memory: what has to survive a power failure cannot be there.
+    fn check_keeps(&self, directory: &Directory) -> Result<()> {
+        match file_system::in_memory(directory).map_err(|errno| self.system_failure("look at", errno))? {
+            None => Ok(()),
+            Some(kind) => Err(Error::Other(format!(
+                "cannot create queue '{}' as durable: '{}' is on {kind}, which is in memory and keeps nothing when the \
+                 power fails; name a file on a disk, as ./{}",
+                self.name,
+                printable(&self.directory),
+                printable(Path::new(&self.file_name)),
+            ))),
         }
     }
 
@@ -186,7 +211,7 @@ impl SegmentFile {
     }
 
     fn check_file_system(&self, on: impl AsFd) -> Result<()> {
-        match is_network_file_system(on).map_err(|errno| self.system_failure("look at", errno))? {
+        match file_system::of_a_network(on).map_err(|errno| self.system_failure("look at", errno))? {
             None => Ok(()),
             Some(kind) => Err(self.unusable(format!(
                 "it is on {kind}, a network file system, where locks and shared memory do not \
@@ -341,34 +366,6 @@ pub(crate) fn has_name(file: &File) -> io::Result<bool> {
 
 fn is_group_of_ours(group: u32) -> bool {
     getegid().as_raw() == group || getgroups().is_ok_and(|groups| groups.iter().any(|member| member.as_raw() == group))
-}
-
-/// The name of the network or cluster file system that `file` is on, if it is on one. FUSE counts
-/// as local: it does not say what is behind it.
-fn is_network_file_system(file: impl AsFd) -> nix::Result<Option<&'static str>> {
-    // The type of the number differs between systems; the numbers have 32 bits on all of them.
-    Ok(network_file_system(fstatfs(file)?.filesystem_type().0 as u32))
-}
-
-/// The numbers are those of linux/magic.h and of the file systems' own sources.
-fn network_file_system(magic: u32) -> Option<&'static str> {
-    Some(match magic {
-        0x0000_6969 => "NFS",
-        0x0000_517B | 0xFE53_4D42 => "SMB",
-        0xFF53_4D42 => "CIFS",
-        0x0102_1997 => "9p",
-        0x5346_414F | 0x6B41_4653 => "AFS",
-        0x00C3_6400 => "Ceph",
-        0x0BD0_0BD0 => "Lustre",
-        0x7375_7245 => "Coda",
-        0x0000_564C => "NCP",
-        0x4750_4653 => "GPFS",
-        0x1983_0326 => "BeeGFS",
-        0x2003_0528 => "OrangeFS",
-        0x0116_1970 => "GFS2",
-        0x7461_636F => "OCFS2",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) const NO_LIMIT: u64 = u64::MAX;
 pub struct Field {
     /// The name used in the manual page and in errors.
     pub name: &'static str,
-    /// Bytes from the start of the segment, or of the record or owner entry.
+    /// Bytes from the start of the segment, or of the log, record or owner entry.
     pub offset: u64,
     /// Length in bytes.
     pub bytes: u64,
@@ -60,7 +60,11 @@ macro_rules! fields {
 pub(crate) const CONTROL: u64 = 512;
 /// Number of control words.
 pub(crate) const CONTROL_WORDS: usize = 64;
-/// Start of the redo log: a count, then pairs of offset and value.
+/// Start of the second redo log, which only durable segments use.
+pub(crate) const SECOND_LOG: u64 = 1024;
+/// Pairs that fit the second log.
+pub(crate) const SECOND_LOG_PAIRS: usize = 191;
+/// Start of the redo log.
 pub(crate) const LOG: u64 = 4096;
 /// Pairs that fit the log.
 pub(crate) const LOG_PAIRS: usize = 255;
@@ -138,10 +142,12 @@ fields! {
         PRODUCERS "producers" CONTROL + 232, 8;
         BOOT "boot" CONTROL + 240, 8;
     }
-    /// The redo log.
+    /// A redo log.
     LOG_FIELDS {
-        LOG_COUNT "redo pairs" LOG, 8;
-        LOG_FIRST "first redo pair" LOG + 16, 16;
+        REDO_COUNT "redo pairs" 0, 8;
+        REDO_NUMBER "redo number" 8, 4;
+        REDO_CHECKSUM "redo checksum" 12, 4;
+        REDO_PAIRS "first redo pair" 16, 16;
     }
     /// An owner: a process that holds leases.
     OWNER_FIELDS {
@@ -206,7 +212,12 @@ pub(crate) struct Stamp {
     pub(crate) created: u64,
     /// Different for every queue ever made.
     pub(crate) uuid: [u8; 16],
+    /// Changes are on the disk before they are made.
+    pub(crate) durable: bool,
 }
+
+/// Bit of [`STAMP_FLAGS`]: the segment is durable.
+const DURABLE: u32 = 1;
 
 /// Bytes of the stamp, checksum included.
 pub(crate) const STAMP_BYTES: usize = 128;
@@ -222,6 +233,7 @@ impl Stamp {
         set(STAMP_WORD_BITS, &WORD_BITS.to_ne_bytes());
         set(STAMP_UNIT, &(UNIT as u32).to_ne_bytes());
         set(STAMP_GROUP, &UNITS_PER_GROUP.to_ne_bytes());
+        set(STAMP_FLAGS, &if self.durable { DURABLE } else { 0 }.to_ne_bytes());
         set(STAMP_CAPACITY, &self.capacity.to_ne_bytes());
         set(STAMP_MAX_ITEMS, &self.max_items.to_ne_bytes());
         set(STAMP_CREATED, &self.created.to_ne_bytes());
@@ -266,7 +278,7 @@ impl Stamp {
         if u64::from(word32(STAMP_UNIT)) != UNIT || word32(STAMP_GROUP) != UNITS_PER_GROUP {
             return Err("unit bytes: a geometry this ipcq does not know".into());
         }
-        if word32(STAMP_FLAGS) != 0 {
+        if word32(STAMP_FLAGS) & !DURABLE != 0 {
             return Err("stamp flags: it uses features of a newer ipcq".into());
         }
         let stamp = Stamp {
@@ -274,6 +286,7 @@ impl Stamp {
             max_items: word64(STAMP_MAX_ITEMS),
             created: word64(STAMP_CREATED),
             uuid: field(bytes, STAMP_UUID),
+            durable: word32(STAMP_FLAGS) & DURABLE != 0,
         };
         if stamp.capacity == 0 || stamp.capacity > LARGEST_CAPACITY {
             return Err(format!("capacity: {} is out of range", stamp.capacity));
@@ -314,7 +327,7 @@ mod tests {
     use super::*;
 
     fn stamp() -> Stamp {
-        Stamp { capacity: 1 << 26, max_items: NO_LIMIT, created: 7, uuid: [9; 16] }
+        Stamp { capacity: 1 << 26, max_items: NO_LIMIT, created: 7, uuid: [9; 16], durable: true }
     }
 
     #[test]
@@ -344,7 +357,8 @@ mod tests {
     #[test]
     fn no_two_fields_overlap() {
         let tables = [
-            [STAMP_FIELDS, HOT_FIELDS, CONTROL_FIELDS, LOG_FIELDS].concat(),
+            [STAMP_FIELDS, HOT_FIELDS, CONTROL_FIELDS].concat(),
+            LOG_FIELDS.to_vec(),
             OWNER_FIELDS.to_vec(),
             RECORD_FIELDS.to_vec(),
         ];
@@ -359,7 +373,9 @@ mod tests {
     #[test]
     fn everything_before_the_units_fits_the_first_group() {
         assert!(CONTROL_FIELDS.iter().all(|field| field.offset + 8 <= CONTROL + CONTROL_WORDS as u64 * 8));
-        assert!(LOG + 16 + LOG_PAIRS as u64 * 16 <= OWNERS);
+        assert!(CONTROL + CONTROL_WORDS as u64 * 8 <= SECOND_LOG);
+        assert!(SECOND_LOG + REDO_PAIRS + SECOND_LOG_PAIRS as u64 * 16 <= LOG);
+        assert!(LOG + REDO_PAIRS + LOG_PAIRS as u64 * 16 <= OWNERS);
         assert!(OWNERS + u64::from(OWNER_ENTRIES) * OWNER_BYTES <= GROUP);
     }
 }

@@ -222,6 +222,11 @@ impl Memory for Map {
         self.reach(Some(to))
     }
 
+    fn sync(&mut self) -> io::Result<()> {
+        // What was stored through the mapping is the file's, and is written with it.
+        self.file.sync_data()
+    }
+
     fn release(&mut self, from: u64, _to: u64) {
         // Nobody touches what is beyond the grown part, so the file may as well end there. That
         // it cannot be shortened is no failure: the space is used again when the queue grows.

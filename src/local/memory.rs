@@ -37,6 +37,8 @@ pub(crate) trait Memory: ReadMemory {
     fn reach(&mut self, end: Option<u64>) -> io::Result<()>;
     /// Makes sure that the bytes `from..to` exist and can be stored to without a fault.
     fn grow(&mut self, from: u64, to: u64) -> io::Result<()>;
+    /// Waits until everything stored so far is on the disk.
+    fn sync(&mut self) -> io::Result<()>;
     /// Gives the storage behind `from..to` back to the system; the bytes read as zero afterwards.
     fn release(&mut self, from: u64, to: u64);
 }

@@ -5,6 +5,7 @@
 
 mod directory;
 mod file;
+mod file_system;
 mod format;
 mod lock;
 mod map;
@@ -88,8 +89,9 @@ impl LocalQueue {
             max_items: limits.max_items.unwrap_or(format::NO_LIMIT),
             created: now(),
             uuid: uuid(),
+            durable: limits.durable,
         };
-        let file = segment.create(limits.mode, |file| {
+        let file = segment.create(limits.mode, limits.durable, |file| {
             file.set_len(format::GROUP)?;
             let mut memory = Map::new(file.try_clone()?)?;
             memory.grow(0, format::GROUP)?;
@@ -178,6 +180,10 @@ impl LocalQueue {
             Fault::Damaged { field, problem } => {
                 Error::Damaged { path: printable(self.segment.path()), field, problem }
             }
+            Fault::Disk(error) => Error::Other(format!(
+                "cannot write a change of queue '{}' to its disk: {error}; the change was not made",
+                self.name
+            )),
             Fault::Storage(error) => Error::Other(format!(
                 "cannot make queue '{}' larger: {error}; free space on its file system, or use another directory",
                 self.name
@@ -368,6 +374,7 @@ impl Queue for LocalQueue {
             bytes: counts.bytes,
             capacity: stamp.capacity,
             max_items: Some(stamp.max_items).filter(|items| *items != format::NO_LIMIT),
+            durable: stamp.durable,
             closed: counts.closed,
             paused: counts.paused,
             put: counts.put,

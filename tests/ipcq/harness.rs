@@ -58,6 +58,11 @@ impl Sandbox {
         Sandbox { directory: TempDir::new().expect("a temporary directory") }
     }
 
+    /// A sandbox in `directory`.
+    pub(crate) fn within(directory: &Path) -> Self {
+        Sandbox { directory: TempDir::new_in(directory).expect("a temporary directory") }
+    }
+
     /// A sandbox with these queues, whose names are separated by blanks.
     pub(crate) fn with_queues(names: &str) -> Self {
         let sandbox = Sandbox::new();

@@ -12,6 +12,7 @@ mod basics;
 mod closed_streams;
 mod completions;
 mod delivery;
+mod durable;
 mod format_manual;
 mod forms;
 mod generated;

@@ -148,7 +148,8 @@ With \fB\-\-at\-most\-once\fR it is the other way round.
 A pipe holds up to 64 KiB that its reader may never read.
 .IP \(bu 2
 \fIA crash of the whole system.\fR
-Queues in \fI/dev/shm\fR are gone then; one on a disk may have lost its last messages or be damaged.
+Queues in \fI/dev/shm\fR are gone then; one on a disk may have lost its last messages or be damaged, unless it was
+created with \fB\-\-durable\fR.
 .IP \(bu 2
 \fISeveral machines.\fR
 A queue on a network file system is refused.
@@ -174,6 +175,13 @@ A size is a number of bytes, or one followed by K, M, G or T (powers of 1024, al
 KB, MB, GB or TB (powers of 1000), up to 512G.
 The mode lets the owner read and write, and nobody execute: 600 keeps a queue to yourself, 660 shares it with
 a group.
+.PP
+With \fB\-\-durable\fR a \fBput\fR returns only when its messages are on the disk, and a message that was got
+does not come again, even if the power fails then.
+That takes a write to the disk for each put and two for each get; of a stream, all that has arrived
+meanwhile is written at once.
+Such a queue has to be a file on a disk: name it with a \(oq/\(cq, or set \fBIPCQ_DIR\fR.
+A file system in memory, as that of \fI/dev/shm\fR, is refused.
 .PP
 \fBipcq put\fR and \fBipcq get\fR create a queue with the default limits themselves if they are
 told \fB\-\-create\fR.
@@ -353,6 +361,10 @@ Bytes of all messages, and what they may be.
 .TP
 .B max_items
 Messages that may wait; in JSON null if there is no limit.
+.TP
+.B durable
+In JSON: true if the queue survives a power failure; see
+.BR ipcq\-create (1).
 .TP
 .B closed\fR, \fBpaused
 True or false in JSON; without, there is the state in a word, as in

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 /// A field of the segment, as bytes from its start; see ipcq-segment(5).
 fn field(name: &str) -> u64 {
-    let tables = [ipcq::local::CONTROL_FIELDS, ipcq::local::HOT_FIELDS, ipcq::local::LOG_FIELDS];
+    let tables = [ipcq::local::CONTROL_FIELDS, ipcq::local::HOT_FIELDS];
     tables.concat().iter().find(|field| field.name == name).expect("there is such a field").offset
 }
 

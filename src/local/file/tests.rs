@@ -77,12 +77,12 @@ fn what_is_created_can_be_opened_complete_and_private() {
         set_mode(&top.path().join("ipcq-7"), 0o700);
         let segment = &every_home(&top, "q")[home];
         assert!(matches!(segment.open(), Err(Error::NoSuchQueue { name }) if name == segment.name));
-        segment.create(0o600, greeting).unwrap();
+        segment.create(0o600, false, greeting).unwrap();
         let mut content = String::new();
         segment.open().unwrap().read_to_string(&mut content).unwrap();
         assert_eq!(content, "hello");
         assert_eq!(mode(segment.path()), 0o600);
-        assert!(matches!(segment.create(0o600, nothing), Err(Error::AlreadyExists { .. })));
+        assert!(matches!(segment.create(0o600, false, nothing), Err(Error::AlreadyExists { .. })));
         segment.unlink().unwrap();
         assert!(matches!(segment.unlink(), Err(Error::NoSuchQueue { .. })));
     }
@@ -93,12 +93,12 @@ fn the_directory_of_a_name_is_made_and_that_of_a_path_is_not() {
     let top = tempdir().unwrap();
     let directory = top.path().join("a/b");
     assert!(matches!(named(&directory, "q").open(), Err(Error::NoSuchQueue { .. })));
-    let error = on_the_path(&directory.join("q")).create(0o600, nothing).unwrap_err();
+    let error = on_the_path(&directory.join("q")).create(0o600, false, nothing).unwrap_err();
     assert!(error.to_string().contains("there is no directory '"), "{error}");
     assert!(!top.path().join("a").exists());
-    named(&directory, "q").create(0o600, nothing).unwrap();
+    named(&directory, "q").create(0o600, false, nothing).unwrap();
     assert_eq!((mode(&top.path().join("a")), mode(&directory)), (0o700, 0o700));
-    private(&top, "q").create(0o600, nothing).unwrap();
+    private(&top, "q").create(0o600, false, nothing).unwrap();
     assert_eq!(mode(&top.path().join("ipcq-7")), 0o700);
 }
 
@@ -108,7 +108,7 @@ fn a_creation_that_fails_leaves_nothing() {
     let segment = named(top.path(), "q");
     let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
     let full = |_: &File| Err(io::Error::from(Errno::ENOSPC));
-    assert!(segment.create(0o600, full).unwrap_err().to_string().contains("no space is left in"));
+    assert!(segment.create(0o600, false, full).unwrap_err().to_string().contains("no space is left in"));
     let fail = |_: &File| Err(Error::Other("no".into()));
     assert_eq!(segment.create_under_temporary_name(&directory, fail).unwrap_err().to_string(), "no");
     assert!(files_in(top.path()).is_empty());
@@ -127,7 +127,7 @@ fn of_many_creators_one_wins_and_nobody_sees_an_unfinished_file() {
                     let created = if with_temporary_names {
                         segment.create_under_temporary_name(&directory, greeted)
                     } else {
-                        segment.create(0o600, greeting)
+                        segment.create(0o600, false, greeting)
                     };
                     match created {
                         Ok(_) => drop(winners.fetch_add(1, Ordering::Relaxed)),
@@ -160,7 +160,7 @@ fn the_mode_is_the_one_asked_for_whatever_the_umask() {
     let segment = named(top.path(), "q");
     // The umask is the whole process's; other tests at the same moment do not mind this one.
     let before = umask(Mode::from_bits_truncate(0o077));
-    let created = segment.create(0o666, nothing);
+    let created = segment.create(0o666, false, nothing);
     umask(before);
     created.unwrap();
     assert_eq!(mode(segment.path()), 0o666);
@@ -176,7 +176,8 @@ fn what_is_not_a_regular_file_is_named() {
     let _socket = UnixListener::bind(directory.join("socket")).unwrap();
     for (name, kind) in [("folder", "a directory"), ("fifo", "a fifo"), ("socket", "a socket")] {
         for segment in every_home(&top, name) {
-            let attempts = [segment.open(), segment.create(0o600, nothing), segment.unlink().map(|()| unreachable!())];
+            let attempts =
+                [segment.open(), segment.create(0o600, false, nothing), segment.unlink().map(|()| unreachable!())];
             for error in attempts.into_iter().map(Result::unwrap_err) {
                 assert!(matches!(error, Error::Unusable { .. }), "{error}");
                 assert!(error.to_string().ends_with(&format!("it is {kind}")), "{error}");
@@ -192,12 +193,12 @@ fn what_is_not_a_regular_file_is_named() {
 fn a_link_in_place_of_the_file_is_not_followed_even_if_it_is_ours() {
     let top = tempdir().unwrap();
     let directory = top.path().join("ipcq-7");
-    private(&top, "real").create(0o600, nothing).unwrap();
+    private(&top, "real").create(0o600, false, nothing).unwrap();
     symlink("real", directory.join("link")).unwrap();
     symlink("missing", directory.join("dangling")).unwrap();
     for name in ["link", "dangling"] {
         for segment in every_home(&top, name) {
-            let errors = [segment.open().unwrap_err(), segment.create(0o600, nothing).unwrap_err()];
+            let errors = [segment.open().unwrap_err(), segment.create(0o600, false, nothing).unwrap_err()];
             for error in errors {
                 assert!(matches!(error, Error::Untrusted { .. }), "{error}");
                 assert!(error.to_string().contains("this is a symbolic link"), "{error}");
@@ -213,7 +214,7 @@ fn a_strangers_file_is_trusted_only_when_a_group_of_ours_shares_it() {
         return; // Only root can give files away.
     }
     let top = tempdir().unwrap();
-    private(&top, "q").create(0o600, nothing).unwrap();
+    private(&top, "q").create(0o600, false, nothing).unwrap();
     let path = top.path().join("ipcq-7/q");
     let ours = getegid().as_raw();
     let cases = [
@@ -245,11 +246,11 @@ fn a_strangers_file_is_trusted_only_when_a_group_of_ours_shares_it() {
 fn where_anyone_can_replace_files_nothing_is_opened_created_or_removed() {
     let top = tempdir().unwrap();
     let segment = named(top.path(), "q");
-    segment.create(0o600, nothing).unwrap();
+    segment.create(0o600, false, nothing).unwrap();
     set_mode(top.path(), 0o777);
     assert!(matches!(segment.open(), Err(Error::Untrusted { .. })));
     assert!(matches!(segment.unlink(), Err(Error::Untrusted { .. })));
-    assert!(matches!(named(top.path(), "new").create(0o600, nothing), Err(Error::Untrusted { .. })));
+    assert!(matches!(named(top.path(), "new").create(0o600, false, nothing), Err(Error::Untrusted { .. })));
     set_mode(top.path(), 0o1777);
     segment.open().unwrap();
 }
@@ -258,28 +259,16 @@ fn where_anyone_can_replace_files_nothing_is_opened_created_or_removed() {
 fn a_file_has_a_name_until_it_is_removed_or_replaced() {
     let top = tempdir().unwrap();
     let segment = named(&top.path().join("queues"), "q");
-    let first = segment.create(0o600, nothing).unwrap();
+    let first = segment.create(0o600, false, nothing).unwrap();
     assert!(has_name(&first).unwrap());
     assert!(has_name(&segment.open().unwrap()).unwrap());
     segment.unlink().unwrap();
     assert!(!has_name(&first).unwrap());
-    let second = segment.create(0o600, nothing).unwrap();
+    let second = segment.create(0o600, false, nothing).unwrap();
     assert!(has_name(&second).unwrap());
     fs::write(top.path().join("other"), "").unwrap();
     fs::rename(top.path().join("other"), segment.path()).unwrap();
     assert!(!has_name(&second).unwrap());
-}
-
-#[test]
-fn network_file_systems_are_known_by_name_and_local_ones_pass() {
-    let top = tempdir().unwrap();
-    assert_eq!(is_network_file_system(File::open(top.path()).unwrap()).unwrap(), None);
-    let (tmpfs, ext4, xfs, btrfs, fuse) = (0x0102_1994, 0xEF53, 0x5846_5342, 0x9123_683E, 0x6573_5546);
-    for local in [tmpfs, ext4, xfs, btrfs, fuse] {
-        assert_eq!(network_file_system(local), None);
-    }
-    assert_eq!(network_file_system(0x6969), Some("NFS"));
-    assert_eq!(network_file_system(0xFF53_4D42), Some("CIFS"));
 }
 
 #[test]
@@ -295,5 +284,5 @@ fn failures_of_the_system_are_sentences() {
     let message = segment.cannot_open(&directory, Errno::EIO).to_string();
     assert!(message.starts_with("cannot open '/queues/q': "), "{message}");
     let long = on_the_path(Path::new(&format!("./{}", "x".repeat(300))));
-    assert!(long.open().is_err() && long.create(0o600, nothing).is_err());
+    assert!(long.open().is_err() && long.create(0o600, false, nothing).is_err());
 }

@@ -118,13 +118,14 @@ impl Record {
         &self.bytes
     }
 
+    /// All words: offset in the record, value.
+    pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
+        (0..RECORD_WORDS as u64).map(|word| (word * 8, u64::from_ne_bytes(self.field(word * 8))))
+    }
+
     /// The words that differ from `before`: offset in the record, new value.
     pub(super) fn changed_words(&self, before: &Record) -> impl Iterator<Item = (u64, u64)> {
-        let words = |record: &Record| -> [u64; RECORD_WORDS] {
-            std::array::from_fn(|word| u64::from_ne_bytes(record.field(word as u64 * 8)))
-        };
-        let (old, new) = (words(before), words(self));
-        (0..RECORD_WORDS).filter(move |&word| old[word] != new[word]).map(move |word| (word as u64 * 8, new[word]))
+        self.words().zip(before.words()).filter(|(new, old)| new != old).map(|(new, _)| new)
     }
 
     pub(super) fn state(&self) -> Option<State> {

@@ -5,6 +5,7 @@
 //! (`transaction.rs`), and after any prefix of its stores the segment is as before it or as after it.
 
 mod frame;
+mod log;
 mod owners;
 mod put;
 mod ready;
@@ -41,6 +42,8 @@ pub(crate) enum Fault {
     },
     /// The file system gave no room to grow, and nothing in the queue can make room.
     Storage(io::Error),
+    /// A durable change could not be written to the disk, and was not made.
+    Disk(io::Error),
 }
 
 /// The result of an operation on a segment.
@@ -57,18 +60,22 @@ const RESERVED_UNITS: u64 = 32;
 
 /// Frames that one transaction takes, finishes or returns; keeps it within the redo log.
 pub(crate) const FRAMES_AT_ONCE: usize = 32;
+/// The same where the log is that of a durable segment.
+pub(crate) const DURABLE_FRAMES_AT_ONCE: usize = 20;
 
 /// A segment and the operations on it. The caller holds the lock around each call.
 pub(crate) struct Store<M> {
     memory: M,
     stamp: Stamp,
     scratch: transaction::Scratch,
+    /// The segment is durable, and nobody has looked yet in what state it came from the disk.
+    is_from_disk: bool,
 }
 
 impl<M: Memory> Store<M> {
     /// A store on `memory`, whose stamp has been read and checked once and for all.
     pub(crate) fn new(memory: M, stamp: Stamp) -> Self {
-        Store { memory, stamp, scratch: transaction::Scratch::default() }
+        Store { memory, stamp, scratch: transaction::Scratch::default(), is_from_disk: stamp.durable }
     }
 
     /// Writes the state of an empty queue; the memory reads as zero and has no other user yet.
@@ -90,7 +97,7 @@ impl<M: Memory> Store<M> {
     /// Those of [`Memory::reach`].
     pub(crate) fn reach(&mut self) -> io::Result<()> {
         // A change that was committed and not applied may lie beyond what `grown` says so far.
-        let settled = self.memory.load32(format::COMMIT) == self.memory.load32(format::APPLIED);
+        let settled = self.memory.load32(format::COMMIT) == self.memory.load32(format::APPLIED) && !self.is_from_disk;
         let end = self.memory.load(format::GROWN);
         self.memory.reach(Some(end).filter(|_| settled))
     }
@@ -103,11 +110,20 @@ impl<M: Memory> Store<M> {
     /// Finishes what a process that died in the middle of a change had committed to. To be called
     /// after every locking, before anything else; in the usual case it reads two words.
     pub(crate) fn recover(&mut self) -> Result<()> {
-        transaction::recover(&mut self.memory)
+        if self.is_from_disk {
+            log::recover_from_disk(&mut self.memory)?;
+            self.is_from_disk = false;
+        }
+        log::recover(&mut self.memory, self.stamp.durable)
     }
 
     fn begin(&mut self) -> Result<Transaction<'_, M>> {
-        Transaction::begin(&mut self.memory, &mut self.scratch)
+        Transaction::begin(&mut self.memory, &mut self.scratch, self.stamp.durable)
+    }
+
+    /// Frames that one transaction takes, finishes or returns.
+    fn frames_at_once(&self) -> usize {
+        if self.stamp.durable { DURABLE_FRAMES_AT_ONCE } else { FRAMES_AT_ONCE }
     }
 
     /// Notes that the calling process is about to sleep until there is data, and says what the wake

@@ -8,7 +8,7 @@ use super::super::format::{self, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW};
 use super::super::memory::Memory;
 use super::frame::State;
 use super::transaction::{Transaction, Wake};
-use super::{FRAMES_AT_ONCE, Result, Store, damaged};
+use super::{Result, Store, damaged};
 
 /// The owners in use, a bit for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,9 +46,10 @@ impl<M: Memory> Store<M> {
     /// Gives back all that `owner` holds and clears its entry. Returns the number of messages that are ready again.
     pub(crate) fn return_all_of(&mut self, owner: u32) -> Result<u64> {
         let mut returned = 0;
+        let frames_at_once = self.frames_at_once();
         loop {
             let mut transaction = self.begin()?;
-            for _ in 0..FRAMES_AT_ONCE {
+            for _ in 0..frames_at_once {
                 let unit = transaction.first_lease(owner)?;
                 if unit == 0 {
                     transaction.clear_owner(owner);

@@ -5,7 +5,7 @@ use super::super::memory::Memory;
 use super::take::{Lease, measure};
 use super::transaction::{Transaction, Wake};
 use super::units;
-use super::{FRAMES_AT_ONCE, Result, Store, damaged};
+use super::{Result, Store, damaged};
 
 impl<M: Memory> Store<M> {
     /// Ends `leases` of `owner`, in the order in which they were taken: the first `delivered` messages
@@ -13,7 +13,7 @@ impl<M: Memory> Store<M> {
     /// its entry can be cleared. `now` is in nanoseconds since the Unix epoch.
     pub(crate) fn settle(&mut self, owner: u32, leases: &[Lease], delivered: u64, last: bool, now: u64) -> Result<()> {
         let mut left = delivered;
-        for some in leases.chunks(FRAMES_AT_ONCE) {
+        for some in leases.chunks(self.frames_at_once()) {
             let mut transaction = self.begin()?;
             let mut returned = 0;
             // From the last to the first, so that each that goes back belongs at the front.

@@ -6,7 +6,7 @@ use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::transaction::{Transaction, Wake};
 use super::units::{Chain, each_piece};
-use super::{FRAMES_AT_ONCE, Result, Store, damaged};
+use super::{Result, Store, damaged};
 
 /// How much to take, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,7 @@ impl<M: Memory> Store<M> {
 
     fn take_frames(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
         let limited = self.stamp.max_items != format::NO_LIMIT;
+        let frames_at_once = self.frames_at_once();
         let already = leases.len();
         if let Some(nothing) = self.nothing_to_take() {
             return Ok(nothing);
@@ -84,7 +85,7 @@ impl<M: Memory> Store<M> {
         let mut transaction = self.begin()?;
         transaction.use_owner(want.owner, want.pid, want.now);
         let (mut messages, mut bytes) = (0, 0);
-        while messages < want.messages && bytes < want.bytes && leases.len() - already < FRAMES_AT_ONCE {
+        while messages < want.messages && bytes < want.bytes && leases.len() - already < frames_at_once {
             let unit = transaction.get_unit(format::READY_FIRST)?;
             if unit == 0 {
                 break;
@@ -206,6 +207,7 @@ impl<M: Memory> Transaction<'_, M> {
             rest.set_last_unit(rest_last);
             rest.set_skip((boundary_offset % format::UNIT) as u32);
             rest.drop_messages(count, length, checksum);
+            self.note_payload(unit);
         }
         self.new_record(part_unit, part);
         Ok(Some(part_unit))

@@ -2,17 +2,19 @@
 //!
 //! A transaction collects new values for words in private memory. [`Transaction::commit`] writes
 //! what nobody can see yet (records and payload in free units), then the new values of live words as
-//! pairs {offset, value} into the redo log, and then increments `commit`: the one commit point.
+//! pairs {offset, value} into the redo log (`log.rs`), and then increments `commit`: the one commit point.
 //! Then the pairs are applied and `applied` follows. Whoever locks the segment and finds
-//! `applied != commit` applies the pairs again ([`recover`]), which does no harm twice.
+//! `applied != commit` applies the pairs again, which does no harm twice. In a durable segment all that was
+//! written is synced to the disk before the commit point.
 //!
 //! Sleepers are woken before the commit point. They need the lock to look, and we hold it, so they
 //! see the change if it happens; waking after it would leave a gap in which a kill loses the wake-up.
 
-use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field, LOG_PAIRS};
-use super::super::memory::{Memory, ReadMemory};
+use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
+use super::super::memory::Memory;
 use super::frame::Record;
-use super::{Result, damaged};
+use super::log::{self, Log};
+use super::{Fault, Result, damaged};
 
 /// Up to this many sleepers are all woken; above, one for each message. A woken process can be
 /// stopped or killed before it takes, so the more that are woken the better, but a thousand
@@ -44,6 +46,12 @@ struct Touched {
 pub(super) struct Scratch {
     records: Vec<Touched>,
     words: Vec<(u64, u64)>,
+    /// What goes into the redo log.
+    pairs: Vec<(u64, u64)>,
+    /// Units of the frames whose payload was written by this transaction.
+    fresh_payloads: Vec<u32>,
+    /// Words of links that the change before this one set.
+    set_before: Vec<u64>,
 }
 
 /// A change in the making. Dropped without [`Transaction::commit`], it never was.
@@ -54,6 +62,7 @@ pub(super) struct Transaction<'a, M> {
     scratch: &'a mut Scratch,
     wake_data: Wake,
     wake_space: Wake,
+    durable: bool,
 }
 
 fn control_index(offset: u64) -> usize {
@@ -65,15 +74,20 @@ fn control_name(offset: u64) -> &'static str {
 }
 
 impl<'a, M: Memory> Transaction<'a, M> {
-    pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch) -> Result<Self> {
+    pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch, durable: bool) -> Result<Self> {
         scratch.records.clear();
         scratch.words.clear();
+        scratch.fresh_payloads.clear();
+        scratch.set_before.clear();
+        if durable {
+            scratch.set_before.extend(Log::of(memory.load32(format::COMMIT), true).links(memory));
+        }
         let mut control = [0; CONTROL_WORDS];
         for field in CONTROL_FIELDS {
             control[control_index(field.offset)] = memory.load(field.offset);
         }
-        let transaction =
-            Transaction { memory, before: control, control, scratch, wake_data: Wake::None, wake_space: Wake::None };
+        let (wake_data, wake_space) = (Wake::None, Wake::None);
+        let transaction = Transaction { memory, before: control, control, scratch, wake_data, wake_space, durable };
         transaction.check_bounds()?;
         Ok(transaction)
     }
@@ -161,6 +175,12 @@ impl<'a, M: Memory> Transaction<'a, M> {
     pub(super) fn new_record(&mut self, unit: u32, record: Record) {
         self.forget_record(unit);
         self.scratch.records.push(Touched { unit, before: record, now: record, fresh: true });
+        self.note_payload(unit);
+    }
+
+    /// Notes that (some of) the payload of the frame in `unit` was written by this transaction.
+    pub(super) fn note_payload(&mut self, unit: u32) {
+        self.scratch.fresh_payloads.push(unit);
     }
 
     /// The record in `unit` is no more: what it says need not be stored.
@@ -178,6 +198,12 @@ impl<'a, M: Memory> Transaction<'a, M> {
         self.scratch.words.iter().any(|(at, _)| *at == offset)
     }
 
+    /// Whether, after a power failure, the log of the change before this one could store the word of links at
+    /// `offset` once more, over what this transaction stored without its own log.
+    pub(super) fn may_be_stored_again(&self, offset: u64) -> bool {
+        self.scratch.set_before.contains(&offset)
+    }
+
     pub(super) fn wake_data(&mut self, wake: Wake) {
         self.wake_data = wake;
     }
@@ -188,46 +214,51 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// Makes the change.
     pub(super) fn commit(self) -> Result<()> {
-        let Transaction { memory, before, control, scratch, wake_data, wake_space } = self;
-        let mut pairs = 0;
-        let mut log = |memory: &mut M, offset: u64, value: u64| {
-            if pairs < LOG_PAIRS {
-                let at = format::LOG_FIRST + pairs as u64 * 16;
-                memory.store(at, offset);
-                memory.store(at + 8, value);
-            }
-            pairs += 1;
-        };
-        for touched in &scratch.records {
-            if touched.fresh {
-                memory.write(format::unit_offset(touched.unit), touched.now.bytes());
-                continue;
-            }
-            for (offset, value) in touched.now.changed_words(&touched.before) {
-                log(memory, format::unit_offset(touched.unit) + offset, value);
+        let Transaction { memory, before, control, scratch, wake_data, wake_space, durable } = self;
+        let Scratch { records, words, pairs, fresh_payloads, .. } = scratch;
+        pairs.clear();
+        for touched in records.iter() {
+            let at = format::unit_offset(touched.unit);
+            match (touched.fresh, durable) {
+                (true, false) => memory.write(at, touched.now.bytes()),
+                // In the log it is safe as soon as the log is.
+                (true, true) => pairs.extend(touched.now.words().map(|(offset, value)| (at + offset, value))),
+                (false, _) => {
+                    let changed = touched.now.changed_words(&touched.before);
+                    pairs.extend(changed.map(|(offset, value)| (at + offset, value)));
+                }
             }
         }
-        for &(offset, value) in &scratch.words {
-            log(memory, offset, value);
-        }
+        pairs.extend_from_slice(words);
         for field in CONTROL_FIELDS {
             let index = control_index(field.offset);
             if control[index] != before[index] {
-                log(memory, field.offset, control[index]);
+                pairs.push((field.offset, control[index]));
             }
         }
-        if pairs > LOG_PAIRS {
-            return damaged("redo pairs", "would overflow: the lists are longer than they can be");
-        }
-        if pairs == 0 {
+        if pairs.is_empty() {
             return Ok(());
         }
-        memory.store(format::LOG_COUNT, pairs as u64);
+        let words = pairs.len();
+        if durable {
+            pairs.extend(fresh_payloads.iter().map(|unit| log::payload_mark(*unit)));
+        }
+        if pairs.len() > log::most_pairs(durable) {
+            return damaged("redo pairs", "would overflow: the lists are longer than they can be");
+        }
+        let commit = memory.load32(format::COMMIT).wrapping_add(1);
+        let log = Log::of(commit, durable);
+        log.write(memory, commit, pairs);
+        if durable && let Err(error) = memory.sync() {
+            log.forget(memory);
+            return Err(Fault::Disk(error));
+        }
         let data_left = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, wake_data);
         let space_left = wake(memory, format::SPACE_WAKE, format::SPACE_WAITERS, wake_space);
-        let commit = memory.load32(format::COMMIT).wrapping_add(1);
         memory.store32(format::COMMIT, commit);
-        apply(memory, pairs);
+        for &(offset, value) in &pairs[..words] {
+            memory.store(offset, value);
+        }
         memory.store32(format::APPLIED, commit);
         // Only now: had we died before the commit point, those woken would have gone back to sleep
         // uncounted.
@@ -259,61 +290,4 @@ fn wake<M: Memory>(memory: &mut M, word: u64, waiters: u64, wake: Wake) -> Optio
     };
     // Fewer than were to be woken: nobody sleeps any more, and those counted had given up or died.
     Some(if memory.wake(word, count) < count { 0 } else { left })
-}
-
-fn apply<M: Memory>(memory: &mut M, pairs: usize) {
-    for pair in 0..pairs as u64 {
-        let at = format::LOG_FIRST + pair * 16;
-        let (offset, value) = (memory.load(at), memory.load(at + 8));
-        memory.store(offset, value);
-    }
-}
-
-/// The words that a change which was committed, and perhaps not applied, sets: offset and value. None is the usual case.
-pub(super) fn pending<M: ReadMemory>(memory: &M) -> Result<Vec<(u64, u64)>> {
-    let commit = memory.load32(format::COMMIT);
-    let applied = memory.load32(format::APPLIED);
-    if commit == applied {
-        return Ok(Vec::new());
-    }
-    if commit.wrapping_sub(applied) != 1 {
-        return damaged("applied", format!("is {applied} while commit is {commit}"));
-    }
-    let pairs = memory.load(format::LOG_COUNT);
-    if pairs == 0 || pairs > LOG_PAIRS as u64 {
-        return damaged("redo pairs", format!("counts {pairs}, which is no change"));
-    }
-    let mut words = Vec::with_capacity(pairs as usize);
-    for pair in 0..pairs {
-        let at = format::LOG_FIRST + pair * 16;
-        let offset = memory.load(at);
-        let control = CONTROL..CONTROL + CONTROL_WORDS as u64 * 8;
-        if !offset.is_multiple_of(8)
-            || offset >= format::LARGEST_SEGMENT
-            || (offset < format::OWNERS && !control.contains(&offset))
-        {
-            return damaged("redo pairs", format!("hold the offset {offset}, which is not one of a word that changes"));
-        }
-        words.push((offset, memory.load(at + 8)));
-    }
-    Ok(words)
-}
-
-/// Applies what was committed and perhaps not applied.
-pub(super) fn recover<M: Memory>(memory: &mut M) -> Result<()> {
-    let words = pending(memory)?;
-    if words.is_empty() {
-        return Ok(());
-    }
-    for (offset, value) in words {
-        memory.store(offset, value);
-    }
-    // Only now is it known how long the segment says it is.
-    let grown = memory.load(format::GROWN);
-    if memory.reach(Some(grown)).is_err() {
-        return damaged("grown", format!("is {grown}, more than the file has"));
-    }
-    let commit = memory.load32(format::COMMIT);
-    memory.store32(format::APPLIED, commit);
-    Ok(())
 }

@@ -141,11 +141,11 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Links a unit that is free or the last of what was free: its link means nothing to anyone, so it
-    /// is stored at once.
+    /// is stored at once. Where the log is going to store something else, or may, it has to know.
     fn link_free(&mut self, unit: u32, next: u32) {
         let offset = format::link_offset(unit);
         self.memory.store32(offset, next);
-        if self.has_word(offset & !7) {
+        if self.has_word(offset & !7) || self.may_be_stored_again(offset & !7) {
             self.set_link(unit, next);
         }
     }

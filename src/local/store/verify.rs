@@ -6,8 +6,8 @@
 use super::super::format::{self, FIRST_UNIT, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW, READY_FIRST, Stamp, state};
 use super::super::memory::ReadMemory;
 use super::frame::{Record, State};
+use super::log::{pending, pending_on_disk};
 use super::owners::OwnersInUse;
-use super::transaction::pending;
 use super::units::each_piece;
 use super::view::View;
 use super::{Fault, Result, damaged};
@@ -42,10 +42,10 @@ pub(crate) fn verify<M: ReadMemory>(
     visit: impl FnMut(u32, &Record, Option<u32>),
 ) -> Verdict {
     let mut verdict = Verdict::default();
-    match pending(memory) {
-        Ok(words) => {
-            verdict.unfinished = !words.is_empty();
-            let view = View::new(memory, words);
+    match if stamp.durable { pending_on_disk(memory) } else { pending(memory, false) } {
+        Ok(pending) => {
+            verdict.unfinished = pending.is_something;
+            let view = View::new(memory, pending.words);
             let walk = Walk { view: &view, stamp, length, verdict, fresh: 0, used: Vec::new(), ids: Vec::new(), visit };
             walk.run()
         }
@@ -60,7 +60,7 @@ impl Verdict {
     fn note(&mut self, fault: Fault) {
         let finding = match fault {
             Fault::Damaged { field, problem } => Finding { field, problem },
-            Fault::Storage(error) => Finding { field: "storage", problem: error.to_string() },
+            Fault::Storage(error) | Fault::Disk(error) => Finding { field: "storage", problem: error.to_string() },
         };
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);

@@ -30,8 +30,8 @@ fn mutate(world: &mut World, random: &mut Random) {
         7..9 => {
             // A change that was committed and not applied, and one pair of it.
             memory.store32(format::COMMIT, memory.load32(format::APPLIED).wrapping_add(1));
-            memory.store(format::LOG_COUNT, random.one_of(&[0, 1, 3, 20, 255, 256]));
-            let pair = format::LOG_FIRST + random.below(20) * 16;
+            memory.store(format::LOG + format::REDO_COUNT, random.one_of(&[0, 1, 3, 20, 255, 256]));
+            let pair = format::LOG + format::REDO_PAIRS + random.below(20) * 16;
             memory.store(pair, random.one_of(&[format::GROWN, format::FRESH, format::READY, format::READY_FIRST]));
             (pair + random.one_of(&[0, 8, 8]), 8)
         }
@@ -73,7 +73,7 @@ fn done<T>(result: Result<T>) -> bool {
             assert!(!field.is_empty() && !problem.is_empty());
             false
         }
-        Err(Fault::Storage(error)) => panic!("{error} with all the room there is"),
+        Err(Fault::Storage(error) | Fault::Disk(error)) => panic!("{error} with all the room there is"),
     }
 }
 

@@ -4,40 +4,57 @@ use super::check::check;
 use super::world::{Operation, World};
 use crate::local::format;
 use crate::local::memory::ReadMemory;
-use crate::local::store::{FRAMES_AT_ONCE, Lease};
+use crate::local::store::{DURABLE_FRAMES_AT_ONCE, FRAMES_AT_ONCE, Lease};
 
 /// Leases of owner 0 in a queue where each that goes back changes its own record and four others:
 /// those before and after it in both lists, which no two of the leases share.
-fn scattered_leases() -> (World, Vec<Lease>) {
-    let mut world = World::new(1 << 20, format::NO_LIMIT);
+fn scattered_leases(mut world: World, frames_at_once: usize) -> (World, Vec<Lease>) {
     for operation in [Operation::whole(9), Operation::take(0, 1), Operation::lines(20, 100), Operation::take(0, 20)] {
         world.apply(operation);
     }
-    for _ in 0..FRAMES_AT_ONCE * 9 {
+    for _ in 0..frames_at_once * 9 {
         world.apply(Operation::whole(300));
     }
-    for number in 0..FRAMES_AT_ONCE * 9 {
+    for number in 0..frames_at_once * 9 {
         world.apply(Operation::take(if number % 3 == 1 { 0 } else { 64 }, 1));
     }
     world.apply(Operation::ReturnAll { owner: 64 });
     let leases = world.held[&0].iter().map(|held| held.lease);
-    let leases = leases.skip(1).step_by(3).take(FRAMES_AT_ONCE).collect();
+    let leases: Vec<_> = leases.skip(1).step_by(3).take(frames_at_once).collect();
+    assert_eq!(leases.len(), frames_at_once);
     (world, leases)
+}
+
+/// The pairs that the last change of `world` had in its log.
+fn pairs(world: &World) -> usize {
+    let memory = &world.store.memory;
+    let is_second = world.store.stamp.durable && memory.load32(format::COMMIT) % 2 == 1;
+    memory.load(if is_second { format::SECOND_LOG } else { format::LOG } + format::REDO_COUNT) as usize
 }
 
 #[test]
 fn the_largest_transaction_fits_the_log() {
-    let (world, leases) = scattered_leases();
-    assert_eq!(leases.len(), FRAMES_AT_ONCE);
-    let pairs = [0, 1, 10, 19, 20, 35, 51].map(|delivered| {
-        let mut world = world.copy();
-        world.store.settle(0, &leases, delivered, true, 9).unwrap();
-        check(&world.store.memory).unwrap();
-        world.store.memory.load(format::LOG_COUNT) as usize
-    });
-    println!("{pairs:?} of {} pairs", format::LOG_PAIRS);
-    let most = *pairs.iter().max().unwrap();
-    assert!(most > 7 * FRAMES_AT_ONCE && most <= format::LOG_PAIRS);
+    let (ordinary, durable) = (World::new(1 << 20, format::NO_LIMIT), World::durable(1 << 20, format::NO_LIMIT));
+    for (world, frames, most) in
+        [(ordinary, FRAMES_AT_ONCE, format::LOG_PAIRS), (durable, DURABLE_FRAMES_AT_ONCE, format::SECOND_LOG_PAIRS)]
+    {
+        let (world, leases) = scattered_leases(world, frames);
+        let mut largest = 0;
+        for delivered in [0, 1, frames as u64 / 3, 19, 20, 35, 51] {
+            let mut world = world.copy();
+            world.store.settle(0, &leases, delivered, true, 9).unwrap();
+            check(&world.store.memory).unwrap();
+            let settled = pairs(&world);
+            // Right behind that, as much as can be taken, the last of it out of the middle of a run.
+            world.model.state = check(&world.store.memory).unwrap();
+            world.apply(Operation::take(5, frames as u64 - 1));
+            let taken = pairs(&world);
+            world.apply(Operation::take(63, frames as u64 * 2 + 7));
+            println!("{settled}, {taken}, {} of {most} pairs", pairs(&world));
+            largest = largest.max(settled).max(taken).max(pairs(&world));
+        }
+        assert!(largest > 6 * frames && largest <= most);
+    }
 }
 
 #[test]

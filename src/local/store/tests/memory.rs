@@ -20,6 +20,7 @@ pub(super) enum Change {
     Word(u64, u64),
     Bytes(u64, Vec<u8>),
     Wake,
+    Sync,
     Grow(u64),
     Release(u64),
 }
@@ -68,7 +69,7 @@ impl TestMemory {
             Change::Word32(offset, value) => self.put(*offset, &value.to_ne_bytes()),
             Change::Word(offset, value) => self.put(*offset, &value.to_ne_bytes()),
             Change::Bytes(offset, bytes) => self.put(*offset, bytes),
-            Change::Wake => {}
+            Change::Wake | Change::Sync => {}
             Change::Grow(to) => {
                 let length = self.bytes.len().max(*to as usize);
                 self.bytes.resize(length, STALE);
@@ -172,6 +173,11 @@ impl Memory for TestMemory {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.note(Change::Grow(to));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.note(Change::Sync);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod memory;
 mod model;
+mod power;
 mod soundness;
 mod world;
 

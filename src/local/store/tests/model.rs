@@ -2,7 +2,7 @@
 
 use super::check::{Message, State};
 use crate::local::format::Stamp;
-use crate::local::store::{FRAMES_AT_ONCE, Put};
+use crate::local::store::{DURABLE_FRAMES_AT_ONCE, FRAMES_AT_ONCE, Put};
 use crate::message::{Framing, Run};
 
 #[derive(Clone)]
@@ -10,12 +10,14 @@ pub(super) struct Model {
     pub(super) state: State,
     capacity: u64,
     max_items: u64,
+    frames_at_once: usize,
 }
 
 impl Model {
     pub(super) fn new(stamp: &Stamp) -> Self {
         let state = State { next_id: 1, ..State::default() };
-        Model { state, capacity: stamp.capacity, max_items: stamp.max_items }
+        let frames_at_once = if stamp.durable { DURABLE_FRAMES_AT_ONCE } else { FRAMES_AT_ONCE };
+        Model { state, capacity: stamp.capacity, max_items: stamp.max_items, frames_at_once }
     }
 
     fn leased(&self) -> impl Iterator<Item = &Message> {
@@ -92,7 +94,7 @@ impl Model {
 
     /// Whether a take of `count` messages in `frames` frames stopped before it had to.
     pub(super) fn took_too_little(&self, wanted: u64, count: u64, frames: usize, enough_bytes: bool) -> bool {
-        count < wanted && !enough_bytes && frames < FRAMES_AT_ONCE && !self.state.ready.is_empty()
+        count < wanted && !enough_bytes && frames < self.frames_at_once && !self.state.ready.is_empty()
     }
 }
 

@@ -124,7 +124,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(capacity: u64, max_items: u64) -> Self {
-        let stamp = Stamp { capacity, max_items, created: 1, uuid: [7; 16] };
+        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: false })
+    }
+
+    /// The same for a durable queue.
+    pub(super) fn durable(capacity: u64, max_items: u64) -> Self {
+        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: true })
+    }
+
+    fn of(stamp: Stamp) -> Self {
         let store = Store::new(TestMemory::new(&stamp), stamp);
         World { store, model: Model::new(&stamp), held: BTreeMap::new(), clock: 1 }
     }
