@@ -16,6 +16,7 @@ mod durable;
 mod format_manual;
 mod forms;
 mod generated;
+mod guarantees_manual;
 mod manual_sections;
 mod many;
 mod odd_messages;

@@ -137,6 +137,9 @@ A process that waits sleeps, and is woken when a message, room or the end comes.
 Bad files are errors
 A file that is damaged, truncated or no queue at all gives exit status 2 and the name of what is wrong.
 .PP
+.BR ipcq\-guarantees (7)
+has all of them in full, how each is tested, and what they assume.
+.PP
 What is \fInot\fR promised:
 .IP \(bu 2
 \fIExactly once.\fR
