@@ -51,20 +51,14 @@ impl Map {
         Ok(Map { base, mapped, length, file })
     }
 
-    /// Maps `file`, which need not be writable, to be looked at. Returns its length in bytes as well.
+    /// Maps `file`, which need not be writable, to be looked at.
     ///
     /// # Errors
     /// Those of fstat(2) and mmap(2).
-    pub(crate) fn to_read(file: &File) -> io::Result<(impl ReadMemory + use<>, u64)> {
+    pub(crate) fn to_read(file: &File) -> io::Result<impl ReadMemory + use<>> {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
         let mapped = length.max(GROUP);
-        let map = Map { base: map(file, mapped, ProtFlags::PROT_READ)?, mapped, length, file: file.try_clone()? };
-        Ok((map, length))
-    }
-
-    /// Bytes of the file that are accessible.
-    pub(crate) fn length(&self) -> u64 {
-        self.length
+        Ok(Map { base: map(file, mapped, ProtFlags::PROT_READ)?, mapped, length, file: file.try_clone()? })
     }
 
     /// The mapped file.
@@ -115,6 +109,10 @@ impl Drop for Map {
 }
 
 impl ReadMemory for Map {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
     fn load32(&self, offset: u64) -> u32 {
         self.atomic32(offset).map_or(0, |word| word.load(Ordering::Acquire))
     }

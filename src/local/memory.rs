@@ -12,6 +12,8 @@ use std::io;
 /// zero: a hostile segment must not get a crash out of us, and whoever computed the offset names the
 /// field that was wrong.
 pub(crate) trait ReadMemory {
+    /// Bytes that are accessible.
+    fn length(&self) -> u64;
     /// The 32-bit word at `offset`, a multiple of 4.
     fn load32(&self, offset: u64) -> u32;
     /// The 64-bit word at `offset`, a multiple of 8.

@@ -127,7 +127,7 @@ impl LocalQueue {
 
     fn on(segment: SegmentFile, address: &Address, file: File) -> Result<Self> {
         let map = Map::new(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
-        let stamp = stamp(&segment, &map, map.length())?;
+        let stamp = stamp(&segment, &map)?;
         Ok(LocalQueue {
             name: address.to_string(),
             segment,
@@ -186,6 +186,10 @@ impl LocalQueue {
             )),
             Fault::Storage(error) => Error::Other(format!(
                 "cannot make queue '{}' larger: {error}; free space on its file system, or use another directory",
+                self.name
+            )),
+            Fault::Memory(bytes) => Error::Other(format!(
+                "there is not enough memory for {bytes} bytes of messages of queue '{}': get them where there is more",
                 self.name
             )),
         }
@@ -390,8 +394,9 @@ impl LocalQueue {
     }
 }
 
-/// The stamp of the segment in `memory`, which has `length` bytes.
-fn stamp(segment: &SegmentFile, memory: &impl ReadMemory, length: u64) -> Result<Stamp> {
+/// The stamp of the segment in `memory`.
+fn stamp(segment: &SegmentFile, memory: &impl ReadMemory) -> Result<Stamp> {
+    let length = memory.length();
     let unusable = |reason: String| Error::Unusable { path: printable(segment.path()), reason };
     let mut stamp = [0; format::STAMP_BYTES];
     if length < stamp.len() as u64 {

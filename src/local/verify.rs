@@ -28,9 +28,9 @@ impl LocalQueue {
 }
 
 fn look(segment: &SegmentFile, address: &Address, file: &File) -> Result<Verification> {
-    let (memory, length) = Map::to_read(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
-    let stamp = stamp(segment, &memory, length)?;
-    let verdict = store::verify(&memory, &stamp, length, |_, _, _| {});
+    let memory = Map::to_read(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
+    let stamp = stamp(segment, &memory)?;
+    let verdict = store::verify(&memory, &stamp, |_, _, _| {});
     let mut dead_owners = 0;
     for owner in verdict.owners.others(None) {
         let lives = lock::owner_lives(file, owner);

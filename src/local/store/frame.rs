@@ -104,7 +104,9 @@ impl Record {
         if record.first_id().checked_add(count).is_none() {
             return damaged("first id", format!("of unit {unit} is {}", record.first_id()));
         }
-        let room = if record.is_inline() { format::INLINE_BYTES } else { memory.load(format::GROWN) };
+        // Outside the record it is in units that have been handed out.
+        let handed_out = || memory.load(format::FRESH).saturating_mul(format::UNIT);
+        let room = if record.is_inline() { format::INLINE_BYTES } else { handed_out() };
         if skip.saturating_add(length) > room {
             return damaged("payload bytes", format!("of unit {unit} are {length}, more than it can have"));
         }

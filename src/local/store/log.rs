@@ -10,7 +10,7 @@ use super::super::format::{
 };
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
-use super::units::each_piece;
+use super::take::checksum_now;
 use super::view::View;
 use super::{Fault, Result, damaged};
 use std::collections::BTreeMap;
@@ -184,16 +184,9 @@ pub(super) fn pending_on_disk<M: ReadMemory>(memory: &M) -> Result<Pending> {
 fn payloads_are_there<M: ReadMemory>(view: &View<'_, M>, marks: &[(u64, u64)]) -> bool {
     marks.iter().all(|(offset, _)| {
         let unit = (offset / format::UNIT) as u32;
-        let Ok(record) = Record::load(view, unit) else { return false };
-        let mut hasher = crc32fast::Hasher::new();
-        let mut bytes = Vec::new();
-        let walked = each_piece(view, unit, &record, |offset, length| {
-            bytes.clear();
-            view.append(offset, length, &mut bytes);
-            hasher.update(&bytes);
-            Ok(true)
-        });
-        walked.is_ok() && hasher.finalize() == record.checksum()
+        let there =
+            Record::load(view, unit).and_then(|record| Ok(checksum_now(view, unit, &record)? == record.checksum()));
+        matches!(there, Ok(true))
     })
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     Storage(io::Error),
     /// A durable change could not be written to the disk, and was not made.
     Disk(io::Error),
+    /// There is no memory for a payload of that many bytes.
+    Memory(u64),
 }
 
 /// The result of an operation on a segment.

@@ -6,7 +6,7 @@ use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::transaction::{Transaction, Wake};
 use super::units::{Chain, each_piece};
-use super::{Result, Store, damaged};
+use super::{Fault, Result, Store, damaged};
 
 /// How much to take, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -133,20 +133,43 @@ impl<M: Memory> Store<M> {
 }
 
 impl<M: Memory> Store<M> {
-    /// Appends the payload of a lease to `buffer`, checked against its checksum. Needs no lock: what is
-    /// leased does not change.
+    /// Appends the payload of a lease to `buffer`, checked against its checksum and the count of messages. Needs no
+    /// lock: what is leased does not change.
     pub(crate) fn read(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
         let start = buffer.len();
+        let checked = self.append_payload(lease, buffer).and_then(|()| check_payload(lease, &buffer[start..]));
+        if checked.is_err() {
+            buffer.truncate(start);
+        }
+        checked
+    }
+
+    fn append_payload(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
+        let length = lease.record.length();
+        // What a segment asks for is not always to be had.
+        let reserved = usize::try_from(length).ok().map(|length| buffer.try_reserve(length));
+        if !matches!(reserved, Some(Ok(()))) {
+            return Err(Fault::Memory(length));
+        }
         each_piece(&self.memory, lease.unit, &lease.record, |offset, length| {
             self.memory.append(offset, length, buffer);
             Ok(true)
-        })?;
-        if crc32fast::hash(&buffer[start..]) != lease.record.checksum() {
-            buffer.truncate(start);
-            return damaged("payload checksum", format!("of unit {} does not fit the payload", lease.unit));
-        }
-        Ok(())
+        })
     }
+}
+
+fn check_payload(lease: &Lease, payload: &[u8]) -> Result<()> {
+    let Lease { unit, record } = lease;
+    if payload.len() as u64 != record.length() || crc32fast::hash(payload) != record.checksum() {
+        return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
+    }
+    if let Some(delimiter) = record.framing().delimiter() {
+        let (count, ends) = (record.count() as usize, memchr::memchr_iter(delimiter, payload).count());
+        if ends != count || payload.last() != Some(&delimiter) {
+            return damaged("message count", format!("of unit {unit} is {count}, and the payload has {ends} ends"));
+        }
+    }
+    Ok(())
 }
 
 impl<M: Memory> Transaction<'_, M> {
@@ -155,6 +178,10 @@ impl<M: Memory> Transaction<'_, M> {
     /// there is no unit to be had.
     fn split_first(&mut self, unit: u32, count: u64) -> Result<Option<u32>> {
         let whole = *self.record("first ready", unit)?;
+        // The part gets a checksum of its own from what its payload is now, which must be what was put.
+        if checksum_now(self.memory, unit, &whole)? != whole.checksum() {
+            return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
+        }
         let (length, checksum) = measure(self.memory, unit, &whole, count)?;
         let boundary_offset = u64::from(whole.skip()) + length;
         let fits_inline = length <= format::INLINE_BYTES;
@@ -285,6 +312,21 @@ pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, cou
         return damaged("message count", format!("of unit {unit} is more than its payload has"));
     }
     Ok((length, hasher.finalize()))
+}
+
+/// The checksum that the payload of a frame has now.
+pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record) -> Result<u32> {
+    let mut hasher = crc32fast::Hasher::new();
+    let mut buffer = [0; 4096];
+    each_piece(memory, unit, record, |offset, piece| {
+        for at in (0..piece).step_by(buffer.len()) {
+            let chunk = &mut buffer[..((piece - at) as usize).min(4096)];
+            memory.read(offset + at, chunk);
+            hasher.update(chunk);
+        }
+        Ok(true)
+    })?;
+    Ok(hasher.finalize())
 }
 
 /// Copies the start of a frame's payload.

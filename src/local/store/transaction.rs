@@ -46,7 +46,7 @@ struct Touched {
 pub(super) struct Scratch {
     records: Vec<Touched>,
     words: Vec<(u64, u64)>,
-    /// What goes into the redo log.
+    /// What is in the redo log. What is applied comes from here: others may scribble over the log itself.
     pairs: Vec<(u64, u64)>,
     /// Units of the frames whose payload was written by this transaction.
     fresh_payloads: Vec<u32>,
@@ -97,6 +97,9 @@ impl<'a, M: Memory> Transaction<'a, M> {
         let (grown, fresh) = (self.get(format::GROWN), self.get(format::FRESH));
         if grown < format::GROUP || grown % format::GROUP != 0 || grown > format::LARGEST_SEGMENT {
             return damaged("grown", format!("is {grown}, which is no length of a segment"));
+        }
+        if grown > self.memory.length() {
+            return damaged("grown", format!("is {grown}, more than the file has"));
         }
         if fresh < u64::from(format::FIRST_UNIT) || fresh > (grown / format::UNIT).max(u64::from(format::FIRST_UNIT)) {
             return damaged("fresh unit", format!("is {fresh}, outside the segment"));

@@ -33,12 +33,11 @@ pub(crate) struct Verdict {
     pub(crate) closed: bool,
 }
 
-/// Verifies the segment in `memory`, which has `length` bytes. Calls `visit` with each frame that is sound: its unit,
+/// Verifies the segment in `memory`. Calls `visit` with each frame that is sound: its unit,
 /// its record and its owner's number; ready ones in their order.
 pub(crate) fn verify<M: ReadMemory>(
     memory: &M,
     stamp: &Stamp,
-    length: u64,
     visit: impl FnMut(u32, &Record, Option<u32>),
 ) -> Verdict {
     let mut verdict = Verdict::default();
@@ -46,7 +45,7 @@ pub(crate) fn verify<M: ReadMemory>(
         Ok(pending) => {
             verdict.unfinished = pending.is_something;
             let view = View::new(memory, pending.words);
-            let walk = Walk { view: &view, stamp, length, verdict, fresh: 0, used: Vec::new(), ids: Vec::new(), visit };
+            let walk = Walk { view: &view, stamp, verdict, fresh: 0, used: Vec::new(), ids: Vec::new(), visit };
             walk.run()
         }
         Err(fault) => {
@@ -58,10 +57,9 @@ pub(crate) fn verify<M: ReadMemory>(
 
 impl Verdict {
     fn note(&mut self, fault: Fault) {
-        let finding = match fault {
-            Fault::Damaged { field, problem } => Finding { field, problem },
-            Fault::Storage(error) | Fault::Disk(error) => Finding { field: "storage", problem: error.to_string() },
-        };
+        // Who only looks meets no other fault.
+        let Fault::Damaged { field, problem } = fault else { return };
+        let finding = Finding { field, problem };
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);
         } else {
@@ -73,7 +71,6 @@ impl Verdict {
 struct Walk<'a, 'm, M, F> {
     view: &'a View<'m, M>,
     stamp: &'a Stamp,
-    length: u64,
     verdict: Verdict,
     /// The first unit that was never used.
     fresh: u64,
@@ -123,8 +120,9 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
         if grown < format::GROUP || grown % format::GROUP != 0 {
             return damaged("grown", format!("is {grown}, which is no length of a segment"));
         }
-        if grown > self.length {
-            return damaged("grown", format!("is {grown}, and the file has {} bytes: it was truncated", self.length));
+        let length = self.view.length();
+        if grown > length {
+            return damaged("grown", format!("is {grown}, and the file has {length} bytes: it was truncated"));
         }
         if fresh < u64::from(FIRST_UNIT) || fresh > (grown / format::UNIT).max(FIRST_UNIT.into()) {
             return damaged("fresh unit", format!("is {fresh}, outside the segment"));

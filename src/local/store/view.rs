@@ -18,6 +18,10 @@ impl<'a, M: ReadMemory> View<'a, M> {
 }
 
 impl<M: ReadMemory> ReadMemory for View<'_, M> {
+    fn length(&self) -> u64 {
+        self.memory.length()
+    }
+
     fn load32(&self, offset: u64) -> u32 {
         let mut bytes = [0; 4];
         match self.words.contains_key(&(offset & !7)) {
@@ -58,6 +62,10 @@ mod tests {
     struct Bytes(Vec<u8>);
 
     impl ReadMemory for Bytes {
+        fn length(&self) -> u64 {
+            self.0.len() as u64
+        }
+
         fn load32(&self, offset: u64) -> u32 {
             u32::from_ne_bytes(self.0[offset as usize..][..4].try_into().unwrap())
         }

@@ -37,8 +37,7 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
     let stamp = stamp(memory)?;
     let mut state = State::default();
     let mut frames = Vec::new();
-    let length = memory.bytes.len() as u64;
-    let verdict = verify(memory, &stamp, length, |unit, record, owner| frames.push((unit, *record, owner)));
+    let verdict = verify(memory, &stamp, |unit, record, owner| frames.push((unit, *record, owner)));
     if !verdict.findings.is_empty() {
         return Err(format!("{:?}", verdict.findings));
     }

@@ -73,7 +73,7 @@ fn done<T>(result: Result<T>) -> bool {
             assert!(!field.is_empty() && !problem.is_empty());
             false
         }
-        Err(Fault::Storage(error) | Fault::Disk(error)) => panic!("{error} with all the room there is"),
+        Err(fault) => panic!("{fault:?} with all the room there is"),
     }
 }
 

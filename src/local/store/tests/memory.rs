@@ -1,9 +1,10 @@
 //! A segment in a vector: it can run out of room, records every store and counts every access.
 
+use super::Random;
 use crate::local::format::{self, Stamp};
 use crate::local::memory::{Memory, ReadMemory};
 use crate::local::store::Store;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 
 /// What bytes beyond the first group read as until they are written: whatever a file held before
@@ -25,7 +26,6 @@ pub(super) enum Change {
     Release(u64),
 }
 
-#[derive(Clone)]
 pub(super) struct TestMemory {
     pub(super) bytes: Vec<u8>,
     /// `grow` beyond this many bytes fails.
@@ -33,20 +33,24 @@ pub(super) struct TestMemory {
     recording: Option<Vec<Change>>,
     /// Accesses left; an operation that needs more will never end.
     budget: Cell<u64>,
+    /// Says which words read as something else, as if others stored to them; and one of how many does.
+    liar: Option<(RefCell<Random>, u64)>,
 }
 
 impl TestMemory {
     /// The segment of an empty queue.
     pub(super) fn new(stamp: &Stamp) -> Self {
         let bytes = vec![0; format::GROUP as usize];
-        let mut memory = TestMemory { bytes, limit: u64::MAX, recording: None, budget: Cell::new(u64::MAX) };
+        let mut memory =
+            TestMemory { bytes, limit: u64::MAX, recording: None, budget: Cell::new(u64::MAX), liar: None };
         Store::initialize(&mut memory, stamp);
         memory
     }
 
     /// The same bytes, not recorded.
     pub(super) fn copy(&self) -> Self {
-        TestMemory { bytes: self.bytes.clone(), limit: self.limit, recording: None, budget: Cell::new(u64::MAX) }
+        let budget = Cell::new(u64::MAX);
+        TestMemory { bytes: self.bytes.clone(), limit: self.limit, recording: None, budget, liar: None }
     }
 
     pub(super) fn record(&mut self) {
@@ -61,6 +65,27 @@ impl TestMemory {
     /// Allows this many accesses from now on; the next one panics.
     pub(super) fn allow(&self, accesses: u64) {
         self.budget.set(accesses);
+    }
+
+    /// From now on one of `of` words reads as something else, which `random` chooses.
+    pub(super) fn lie(&mut self, random: Random, of: u64) {
+        self.liar = Some((RefCell::new(random), of));
+    }
+
+    /// What a word that is `value` reads as.
+    fn perhaps_a_lie(&self, value: u64) -> u64 {
+        let Some((random, of)) = &self.liar else { return value };
+        let mut random = random.borrow_mut();
+        if random.below(*of) > 0 {
+            return value;
+        }
+        match random.below(5) {
+            0 => random.next(),
+            1 => random.below(200),
+            2 => random.one_of(&[0, u64::MAX, u64::from(u32::MAX), format::LARGEST_SEGMENT, format::GROUP]),
+            3 => value.wrapping_add(1),
+            _ => value ^ (1 << random.below(64)),
+        }
     }
 
     /// Does what was recorded.
@@ -105,20 +130,29 @@ impl TestMemory {
 }
 
 impl ReadMemory for TestMemory {
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     fn load32(&self, offset: u64) -> u32 {
         let word = if offset.is_multiple_of(4) { self.slice(offset, 4) } else { None };
-        word.map_or(0, |bytes| u32::from_ne_bytes(bytes.try_into().unwrap()))
+        let value = word.map_or(0, |bytes| u32::from_ne_bytes(bytes.try_into().unwrap()));
+        self.perhaps_a_lie(value.into()) as u32
     }
 
     fn load(&self, offset: u64) -> u64 {
         let word = if offset.is_multiple_of(8) { self.slice(offset, 8) } else { None };
-        word.map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().unwrap()))
+        self.perhaps_a_lie(word.map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().unwrap())))
     }
 
     fn read(&self, offset: u64, into: &mut [u8]) {
         match self.slice(offset, into.len() as u64) {
             Some(bytes) => into.copy_from_slice(bytes),
             None => into.fill(0),
+        }
+        for word in into.chunks_exact_mut(8) {
+            let value = self.perhaps_a_lie(u64::from_ne_bytes((&*word).try_into().unwrap()));
+            word.copy_from_slice(&value.to_ne_bytes());
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod crash;
+mod damage;
 mod generated;
 mod hostile;
 mod limits;
@@ -12,6 +13,7 @@ mod soundness;
 mod world;
 
 /// A small generator of numbers (splitmix64): the same seed gives the same test, on every machine.
+#[derive(Clone)]
 struct Random(u64);
 
 impl Random {

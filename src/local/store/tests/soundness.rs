@@ -63,7 +63,7 @@ fn every_field_of_a_record_is_noticed() {
     let mut stamp = [0; format::STAMP_BYTES];
     memory.read(0, &mut stamp);
     let stamp = format::Stamp::decode(&stamp).unwrap();
-    let verdict = verify(memory, &stamp, memory.bytes.len() as u64, |unit, _, _| units.push(unit));
+    let verdict = verify(memory, &stamp, |unit, _, _| units.push(unit));
     assert!(verdict.findings.is_empty() && units.len() > 3);
     for unit in units {
         let fields = unnoticed(memory, format::unit_offset(unit), format::RECORD_FIELDS);

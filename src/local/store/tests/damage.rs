@@ -1,0 +1,104 @@
+//! Damage of known kinds: noticed before anything is done about it, and named.
+
+use super::Random;
+use super::memory::TestMemory;
+use super::world::{Operation, World};
+use crate::local::format;
+use crate::local::memory::{Memory, ReadMemory};
+use crate::local::store::{Fault, Lease, Result, Store, Taken, Want};
+
+fn after(operations: &[Operation]) -> Store<TestMemory> {
+    let mut world = World::new(8 << 20, format::NO_LIMIT);
+    operations.iter().for_each(|operation| world.apply(*operation));
+    world.store
+}
+
+fn take(store: &mut Store<TestMemory>, messages: u64) -> Result<Vec<Lease>> {
+    let mut leases = Vec::new();
+    let want = Want { messages, bytes: u64::MAX, owner: 0, pid: 1, now: 1 };
+    assert_eq!(store.take(&want, &mut leases)?, Taken::Leases);
+    Ok(leases)
+}
+
+/// Asserts that an operation has found `field` to be damaged.
+fn is_damaged<T: std::fmt::Debug>(result: Result<T>, field: &str) {
+    match result {
+        Err(Fault::Damaged { field: named, .. }) => assert_eq!(named, field),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where the record of the first ready frame is.
+fn first_record(store: &Store<TestMemory>) -> u64 {
+    store.memory.load(format::READY_FIRST) * format::UNIT
+}
+
+#[test]
+fn a_segment_that_says_it_is_longer_than_its_file_is_not_worked_on() {
+    let mut store = after(&[Operation::whole(9)]);
+    store.memory.store(format::GROWN, store.memory.length() + format::GROUP);
+    is_damaged(store.counts(), "grown");
+    is_damaged(take(&mut store, 1), "grown");
+}
+
+#[test]
+fn a_payload_is_not_longer_than_all_that_was_handed_out() {
+    let mut store = after(&[Operation::whole(3_000)]);
+    let length = store.memory.load(format::FRESH) * format::UNIT + 1;
+    store.memory.store(first_record(&store) + format::RECORD_LENGTH, length);
+    is_damaged(take(&mut store, 1), "payload bytes");
+}
+
+#[test]
+fn a_payload_that_goes_round_in_a_circle_comes_to_an_end() {
+    for circle in 1..6 {
+        let mut store = after(&[Operation::whole(3_000), Operation::whole(5 << 20)]);
+        let record = first_record(&store);
+        let first = store.memory.load32(record + format::RECORD_FIRST_UNIT);
+        // The last of the circle leads back to the third unit, and there seem to be megabytes.
+        store.memory.store32(format::link_offset(first + 2 + circle), first + 2);
+        store.memory.store(record + format::RECORD_LENGTH, 5 << 20);
+        let leases = take(&mut store, 1).unwrap();
+        is_damaged(store.read(&leases[0], &mut Vec::new()), "payload checksum");
+    }
+}
+
+#[test]
+fn a_run_has_as_many_messages_as_it_says() {
+    for count in [7, 9] {
+        let mut store = after(&[Operation::lines(8, 100)]);
+        let count_at = first_record(&store) + format::RECORD_COUNT;
+        store.memory.store32(count_at, count as u32);
+        store.memory.store(format::READY, count);
+        let leases = take(&mut store, count).unwrap();
+        let mut buffer = b"kept".to_vec();
+        is_damaged(store.read(&leases[0], &mut buffer), "message count");
+        assert_eq!(buffer, b"kept");
+    }
+}
+
+#[test]
+fn no_part_of_a_run_that_has_changed_is_given_out() {
+    for byte in [0, 50, 3_000] {
+        let mut store = after(&[Operation::lines(60, 100)]);
+        let first = store.memory.load32(first_record(&store) + format::RECORD_FIRST_UNIT);
+        store.memory.bytes[(format::unit_offset(first) + byte) as usize] ^= 1;
+        is_damaged(take(&mut store, 2), "payload checksum");
+        assert_eq!(store.counts().unwrap().leased, 0);
+    }
+}
+
+#[test]
+fn a_log_that_changes_while_it_is_read_is_applied_as_it_was_checked() {
+    let mut store = after(&[Operation::whole(9), Operation::whole(9)]);
+    let commit = store.memory.load32(format::COMMIT);
+    store.memory.store32(format::APPLIED, commit.wrapping_sub(1));
+    let stamp = store.memory.bytes[..format::STAMP_BYTES].to_vec();
+    for seed in 0..2_000 {
+        let mut store = Store::new(store.memory.copy(), store.stamp);
+        store.memory.lie(Random(seed), 20);
+        // To end is all that can be asked of it.
+        let _ = store.recover();
+        assert_eq!(store.memory.bytes[..format::STAMP_BYTES], stamp);
+    }
+}
