@@ -107,7 +107,8 @@ impl<'a> Run<'a> {
             used += message.len() as u64;
             end += message.len() + usize::from(self.framing.delimiter().is_some());
         }
-        Run { bytes: &self.bytes[..end], count: taken, ..*self }
+        // A run that was stored may lack the last delimiter.
+        Run { bytes: &self.bytes[..end.min(self.bytes.len())], count: taken, ..*self }
     }
 
     /// What remains after `prefix`, which must have come from [`Run::prefix`] of this run.
@@ -162,6 +163,15 @@ mod tests {
             }
         }
         assert_eq!(run.prefix(9, 3).count(), 3);
+    }
+
+    #[test]
+    fn a_stored_run_that_is_not_what_it_says_can_be_cut_all_the_same() {
+        let run = Run::stored(b"a\nb", Framing::Newline, 5, false);
+        assert_eq!(run.messages().collect::<Vec<_>>(), [&b"a"[..], b"b", b"", b"", b""]);
+        for count in 0..6 {
+            assert!(run.prefix(count, u64::MAX).bytes().len() <= 3);
+        }
     }
 
     #[test]

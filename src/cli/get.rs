@@ -158,10 +158,11 @@ impl Get {
 
 /// How many messages are ready, or ours already.
 fn all_that_is_there(queues: &mut [Box<dyn Queue>]) -> Result<u64> {
-    let mut all = 0;
+    let mut all: u64 = 0;
     for queue in queues {
         let ours: u64 = queue.frames().iter().map(|frame| frame.count).sum();
-        all += ours + queue.status(None)?.ready;
+        // A damaged queue may say that it has any number.
+        all = all.saturating_add(ours).saturating_add(queue.status(None)?.ready);
     }
     Ok(all)
 }

@@ -37,7 +37,8 @@ pub(super) fn string(text: &str, into: &mut Vec<u8>) {
 pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &mut Vec<u8>) {
     into.extend_from_slice(format!("{{\"id\":\"{id}\",\"attempt\":{attempt},").as_bytes());
     match std::str::from_utf8(body) {
-        Ok(text) if is_json => {
+        // What says that it is JSON comes from a file, and decides nothing by itself.
+        Ok(text) if is_json && is_one_line_of_json(text) => {
             into.extend_from_slice(b"\"body\":");
             into.extend_from_slice(text.as_bytes());
         }
@@ -48,6 +49,10 @@ pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &
         Err(_) => into.extend_from_slice(format!("\"body_base64\":\"{}\"", base64(body)).as_bytes()),
     }
     into.extend_from_slice(b"}\n");
+}
+
+fn is_one_line_of_json(text: &str) -> bool {
+    !text.contains('\n') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 /// `bytes` in base64.
@@ -86,6 +91,17 @@ mod tests {
     fn nesting_that_is_deep_is_no_reason_to_crash() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         let _ = compacted(&deep);
+    }
+
+    #[test]
+    fn a_message_that_is_said_to_be_json_and_is_not_is_shown_as_a_string() {
+        for (body, shown) in
+            [("{\"a\":1}", "{\"a\":1}"), ("1,\"x\":2", "\"1,\\\"x\\\":2\""), ("", "\"\""), ("[\n]", "\"[\\n]\"")]
+        {
+            let mut line = Vec::new();
+            message(7, 2, body.as_bytes(), true, &mut line);
+            assert_eq!(String::from_utf8_lossy(&line), format!("{{\"id\":\"7\",\"attempt\":2,\"body\":{shown}}}\n"));
+        }
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub(super) enum Form {
 }
 
 impl Form {
+    /// Whether a message is shown as its bytes.
+    fn is_plain(self) -> bool {
+        matches!(self, Form::AsPut | Form::Nul | Form::Raw)
+    }
+
     /// The byte after each message of a frame with this framing, if this form only adds one.
     fn delimiter(self, framing: Framing) -> Option<u8> {
         match self {
@@ -65,6 +70,10 @@ impl Rendered {
                 // The way it is stored is the way it is written.
                 queue.read(index, &mut self.bytes)?;
                 self.pieces.push(Piece { end: self.bytes.len(), count: frame.count, delimiter });
+            } else if frame.framing == Framing::Whole && self.form.is_plain() {
+                queue.read(index, &mut self.bytes)?;
+                self.bytes.extend(delimiter);
+                self.pieces.push(Piece { end: self.bytes.len(), count: 1, delimiter: None });
             } else {
                 self.payload.clear();
                 queue.read(index, &mut self.payload)?;
@@ -75,7 +84,8 @@ impl Rendered {
     }
 
     fn render_each(&mut self, frame: &Frame) {
-        for (id, message) in (frame.first_id..).zip(frame.run(&self.payload).messages()) {
+        // The ids come second: after the last there may be none.
+        for (message, id) in frame.run(&self.payload).messages().zip(frame.first_id..) {
             match self.form {
                 Form::Json => json::message(id, frame.attempt, message, frame.json, &mut self.bytes),
                 Form::Shell => shell::assignments(id, frame.attempt, message, &mut self.bytes),
