@@ -291,6 +291,9 @@ impl Stamp {
         if stamp.capacity == 0 || stamp.capacity > LARGEST_CAPACITY {
             return Err(format!("capacity: {} is out of range", stamp.capacity));
         }
+        if stamp.max_items == 0 {
+            return Err("max items: 0 is out of range".into());
+        }
         Ok(stamp)
     }
 }
@@ -352,6 +355,17 @@ mod tests {
         let mut bytes = stamp().encode();
         bytes[12..16].reverse();
         assert!(Stamp::decode(&bytes).is_err_and(|text| text.contains("byte order")));
+    }
+
+    #[test]
+    fn limits_that_admit_nothing_are_refused_even_with_the_right_checksum() {
+        for (stamp, name) in [
+            (Stamp { capacity: 0, ..stamp() }, "capacity"),
+            (Stamp { capacity: LARGEST_CAPACITY + 1, ..stamp() }, "capacity"),
+            (Stamp { max_items: 0, ..stamp() }, "max items"),
+        ] {
+            assert!(Stamp::decode(&stamp.encode()).is_err_and(|text| text.starts_with(name)));
+        }
     }
 
     #[test]

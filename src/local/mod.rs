@@ -282,7 +282,9 @@ impl Queue for LocalQueue {
 
     fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64> {
         let stamp = *self.store.stamp();
-        let together = together && run.message_bytes() <= stamp.capacity && run.count() <= stamp.max_items;
+        // Empty messages take no bytes: the capacity bounds their number.
+        let most = stamp.max_items.min(stamp.capacity);
+        let together = together && run.message_bytes() <= stamp.capacity && run.count() <= most;
         let mut left = *run;
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());

@@ -1,6 +1,6 @@
 //! A message may be anything: an option's look-alike, nothing at all, several lines, one of 20,000.
 
-use crate::harness::Sandbox;
+use crate::harness::{Running, Sandbox};
 
 /// Puts these words after `put jobs` and returns what `get` gives back.
 fn there_and_back(arguments: &[&str], get: &str) -> String {
@@ -40,6 +40,20 @@ fn an_empty_message_is_a_message() {
     assert_eq!(there_and_back(&[""], "get jobs"), "\n");
     assert_eq!(there_and_back(&["", ""], "get jobs -a --null"), "\0\0");
     assert_eq!(there_and_back(&["a", "", "b"], "get jobs -a"), "a\n\nb\n");
+}
+
+#[test]
+fn more_empty_messages_than_the_capacity_admits_are_put_as_there_is_room() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create jobs --capacity 2");
+    let put = sandbox.start("put jobs --timeout 30 -- a b c d");
+    let put_empty = || Running::from(sandbox.ipcq(["put", "jobs", "", "", ""]).spawn().unwrap());
+    assert_eq!(sandbox.ok("get jobs -n 4"), "a\nb\nc\nd\n");
+    put.ends(0, "");
+    // They have no bytes, so all that can be bounded is their number.
+    let put = put_empty();
+    assert_eq!(sandbox.ok("get jobs -n 3"), "\n\n\n");
+    put.ends(0, "");
 }
 
 #[test]
