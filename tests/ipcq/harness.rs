@@ -13,6 +13,11 @@ pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_ipcq"))
 }
 
+/// A temporary directory in shared memory, where there is some: for tests that write much.
+pub(crate) fn shared_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory")
+}
+
 /// Somewhere to keep queues and files, removed at the end.
 pub(crate) struct Sandbox {
     directory: TempDir,

@@ -17,6 +17,7 @@ mod format_manual;
 mod forms;
 mod generated;
 mod guarantees_manual;
+mod hostile;
 mod manual_sections;
 mod many;
 mod odd_messages;

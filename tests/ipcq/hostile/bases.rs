@@ -1,0 +1,133 @@
+//! Segments as commands leave them, to be changed: empty and full, whole and half taken, with leases of the dead.
+
+use super::mutate::{self, CONTROL};
+use crate::harness::{Random, Sandbox};
+use std::collections::BTreeSet;
+
+/// A segment that is as it should be.
+pub(super) struct Base {
+    pub(super) name: &'static str,
+    pub(super) bytes: Vec<u8>,
+    /// Units that hold the record of a frame.
+    pub(super) records: Vec<u64>,
+    /// The messages that were put, without the newlines and NULs at their ends.
+    pub(super) messages: BTreeSet<Vec<u8>>,
+}
+
+impl Base {
+    fn new(name: &'static str, bytes: Vec<u8>, messages: BTreeSet<Vec<u8>>) -> Self {
+        let fresh = mutate::word(&bytes, CONTROL + 8);
+        let is_record = |unit: &u64| {
+            let start = (unit * mutate::UNIT) as usize;
+            unit % mutate::UNITS_PER_GROUP != 0 && bytes[start] == 1 && matches!(bytes[start + 1], 1 | 2)
+        };
+        let records = (mutate::FIRST_UNIT..fresh).filter(is_record).collect();
+        Base { name, bytes, records, messages }
+    }
+}
+
+/// A queue that is being prepared.
+struct Preparation {
+    name: &'static str,
+    sandbox: Sandbox,
+    messages: BTreeSet<Vec<u8>>,
+}
+
+impl Preparation {
+    fn new(name: &'static str, options: &str) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.ok(&format!("create q {options}"));
+        Preparation { name, sandbox, messages: BTreeSet::new() }
+    }
+
+    /// Puts messages that are arguments.
+    fn put(mut self, messages: &str) -> Self {
+        self.messages.extend(messages.split(' ').map(|message| message.as_bytes().to_vec()));
+        self.sandbox.ok(&format!("put q {messages}"));
+        self
+    }
+
+    /// Puts what is on standard input.
+    fn put_input(mut self, options: &str, input: &[u8]) -> Self {
+        let is_end = |byte: &u8| options.contains("-l") && *byte == b'\n' || options.contains("-0") && *byte == 0;
+        self.messages.extend(input.split(is_end).map(|message| trimmed(message).to_vec()));
+        let arguments = ["put", "q"].into_iter().chain(options.split_whitespace());
+        assert_eq!(self.sandbox.run_with(arguments, input).code, 0);
+        self
+    }
+
+    fn run(self, arguments: &str) -> Self {
+        assert_eq!(self.sandbox.run(arguments).code, 0, "{arguments}");
+        self
+    }
+
+    /// Lets a consumer take messages and be killed before it can write them.
+    fn kill(self, arguments: &str) -> Self {
+        let (consumer, reader) = self.sandbox.stuck(arguments);
+        consumer.signal("KILL");
+        assert_eq!(consumer.end().code, 137);
+        drop(reader);
+        self
+    }
+
+    fn base(self) -> Base {
+        let bytes = std::fs::read(self.sandbox.queues().join("q")).unwrap();
+        Base::new(self.name, bytes, self.messages)
+    }
+}
+
+/// A message without newlines and NULs at its end, which may come or go with its framing.
+pub(super) fn trimmed(message: &[u8]) -> &[u8] {
+    let end = message.iter().rposition(|byte| !matches!(byte, b'\n' | 0)).map_or(0, |last| last + 1);
+    &message[..end]
+}
+
+fn lines(count: u64, longest: u64) -> Vec<u8> {
+    let mut random = Random::new(count);
+    let line = |number| format!("{number}:{}\n", "x".repeat(random.below(longest) as usize));
+    (0..count).map(line).collect::<String>().into_bytes()
+}
+
+/// A message of that many bytes, any but newlines and NULs.
+fn long(length: usize) -> Vec<u8> {
+    let mut bytes = Random::new(length as u64).bytes(length);
+    bytes.iter_mut().filter(|byte| matches!(**byte, 0 | b'\n')).for_each(|byte| *byte = b'.');
+    bytes
+}
+
+/// Makes the last change of a segment one that is committed and, as far as anybody knows, not applied.
+fn unapplied(name: &'static str, base: &Base) -> Base {
+    let mut bytes = base.bytes.clone();
+    let applied = mutate::word32(&bytes, mutate::APPLIED);
+    mutate::set(&mut bytes, mutate::APPLIED, &applied.wrapping_sub(1).to_ne_bytes());
+    Base::new(name, bytes, base.messages.clone())
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<Base> {
+    let mixed = |name| {
+        Preparation::new(name, "")
+            .put("one two three")
+            .put_input("", &long(3_000))
+            .put_input("-l", &lines(40, 60))
+            .put_input("-0", b"first\0second\0\0")
+            .put_input("--json", b"{\"key\":[1,2,\"three\"]}")
+            .put_input("", b"")
+            .put_input("", b"a line\nand a half")
+    };
+    let mut bases = vec![
+        Preparation::new("empty", "").base(),
+        mixed("mixed").base(),
+        Preparation::new("half taken", "").put_input("-l", &lines(100, 90)).run("get q -n 31").base(),
+        mixed("scattered").run("get q -n 4").put("four five six").put_input("", &long(700)).run("get q -n 30").base(),
+        mixed("leased by the dead").kill("get q -n 20").put("seven eight").kill("get q -n 5").base(),
+        mixed("closed").run("close q").base(),
+        Preparation::new("drained", "").put("one two").run("close q").run("get q --all").base(),
+        Preparation::new("full", "--max-items 4 --capacity 900").put("a b c").put_input("", &long(800)).base(),
+        Preparation::new("long", "").put_input("", &long(70_000)).put_input("-l", &lines(300, 100)).base(),
+    ];
+    bases.push(unapplied("put and not applied", &bases[1]));
+    bases.push(unapplied("got and not applied", &bases[2]));
+    bases.push(unapplied("leased and not applied", &bases[4]));
+    bases
+}
