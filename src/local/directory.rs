@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::libc::{S_IFDIR, S_IFLNK, S_IFMT, S_ISVTX, S_IWGRP, S_IWOTH};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, mkdirat};
-use nix::unistd::geteuid;
+use nix::unistd::{Gid, geteuid};
 
 use crate::error::{Error, Result};
 use crate::name::printable;
@@ -32,6 +32,8 @@ const AS_A_PLACE: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O
 #[derive(Debug)]
 pub(crate) struct Directory {
     descriptor: OwnedFd,
+    group: u32,
+    mode: u32,
 }
 
 impl AsFd for Directory {
@@ -50,7 +52,7 @@ impl Directory {
         let Some(descriptor) = reach(path, home)? else { return Ok(None) };
         let status = fstat(&descriptor).map_err(|errno| unreachable_directory(path, errno))?;
         check(path, home, &status)?;
-        Ok(Some(Self { descriptor }))
+        Ok(Some(Self { descriptor, group: status.st_gid, mode: status.st_mode }))
     }
 
     /// Waits until the names in the directory are on the disk.
@@ -76,6 +78,16 @@ impl Directory {
         // Whoever made it, and if it is a link that leads nowhere, the checks decide.
         Self::open(path, home)?.ok_or_else(|| cannot_make(path, Errno::ENOENT))
     }
+
+    /// Whether anybody at all can put a file here.
+    pub(crate) fn is_open_to_all(&self) -> bool {
+        self.mode & S_IWOTH != 0
+    }
+
+    /// The group whose members, and nobody else, share this directory, if there is one.
+    pub(crate) fn sharing_group(&self) -> Option<Gid> {
+        (self.mode & (S_IWGRP | S_IWOTH) == S_IWGRP).then_some(Gid::from_raw(self.group))
+    }
 }
 
 /// The path of a directory and the last component in it; the directory of a bare name is `.`.
@@ -89,7 +101,7 @@ pub(crate) fn split(path: &Path) -> (PathBuf, OsString) {
     (PathBuf::from(OsStr::from_bytes(directory)), OsStr::from_bytes(name).to_owned())
 }
 
-/// Opens `path` without following a link of anyone but us and root; `None` when it does not exist.
+/// Opens `path` without following a link that anyone but us and root can have made; `None` when it does not exist.
 fn reach(path: &Path, home: Home) -> Result<Option<OwnedFd>> {
     let how = OpenHow::new().flags(AS_A_PLACE).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
     match openat2(AT_FDCWD, path, how) {
@@ -101,9 +113,9 @@ fn reach(path: &Path, home: Home) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Does what the kernel does to resolve a path, one component after the other, and looks at the
-/// owner of every link before it is followed: `/home -> /usr/home` is an administrator's work, a
-/// link of a stranger in `/tmp` is a trap.
+/// Does what the kernel does to resolve a path, one component after the other, and looks at
+/// every link before it is followed: `/var/run -> /run` is an administrator's work, a link in `/tmp`
+/// may be a trap.
 fn walk(path: &Path, home: Home) -> Result<Option<OwnedFd>> {
     let failed = |errno| unreachable_directory(path, errno);
     let start = |path: &Path| {
@@ -128,11 +140,9 @@ fn walk(path: &Path, home: Home) -> Result<Option<OwnedFd>> {
                 shown.push(component);
             }
             S_IFLNK => {
-                // The default directory is ours to make, and we make no links.
                 let is_queue_directory = home == Home::Private && ahead.is_empty();
-                if is_queue_directory || ![0, geteuid().as_raw()].contains(&status.st_uid) {
-                    return Err(link_refused(&shown.join(component), status.st_uid, is_queue_directory));
-                }
+                let place = fstat(&reached).map_err(failed)?;
+                check_link(&shown.join(component), is_queue_directory, &status, &place)?;
                 links += 1;
                 if links > MOST_LINKS {
                     return Err(failed(Errno::ELOOP));
@@ -190,7 +200,7 @@ fn make(path: &Path, home: Home) -> Result<()> {
 }
 
 /// Whether queues may live in the directory whose status is `status`. A directory of someone else
-/// is fit, unless it has to be ours alone: every file in it is checked for its own owner.
+/// is fit, unless it has to be ours alone or is open to all: every file in it is checked for its own owner.
 fn check(path: &Path, home: Home, status: &FileStat) -> Result<()> {
     let untrusted = |reason: String| Err(Error::Untrusted { path: printable(path), reason });
     let is_open_to = |bits| status.st_mode & bits != 0;
@@ -210,16 +220,37 @@ fn check(path: &Path, home: Home, status: &FileStat) -> Result<()> {
             "anyone can replace files in this directory: take that away with 'chmod o-w', or with 'chmod +t'".into(),
         );
     }
+    if is_open_to(S_IWOTH) && !is_ours_or_of_root(status) {
+        let owner = status.st_uid;
+        return untrusted(format!(
+            "the directory belongs to user {owner}, not to you (user {user}), who lets anyone put files there and can \
+             replace them: use a directory of your own"
+        ));
+    }
     Ok(())
 }
 
-fn link_refused(link: &Path, owner: u32, is_queue_directory: bool) -> Error {
+/// Whether a link whose status is `status` may be followed, in the directory whose status is `place`: nobody but
+/// us and root can have put it there.
+fn check_link(link: &Path, is_queue_directory: bool, status: &FileStat, place: &FileStat) -> Result<()> {
     let reason = if is_queue_directory {
+        // The default directory is ours to make, and we make no links.
         "the directory of your queues is a symbolic link: remove the link, or set IPCQ_DIR to where it leads".to_owned()
-    } else {
+    } else if !is_ours_or_of_root(status) {
+        let owner = status.st_uid;
         format!("this symbolic link belongs to user {owner}, and is not followed: name the place it leads to")
+    } else if !is_ours_or_of_root(place) || place.st_mode & (S_IWGRP | S_IWOTH) != 0 {
+        "this symbolic link is in a directory that others can write to, and is not followed: \
+         name the place it leads to"
+            .to_owned()
+    } else {
+        return Ok(());
     };
-    Error::Untrusted { path: printable(link), reason }
+    Err(Error::Untrusted { path: printable(link), reason })
+}
+
+fn is_ours_or_of_root(status: &FileStat) -> bool {
+    [0, geteuid().as_raw()].contains(&status.st_uid)
 }
 
 /// Why a directory cannot be reached; [`Errno::ENOENT`] is not among the reasons.
@@ -346,6 +377,46 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_others_can_have_put_there_is_not_followed_whoever_it_belongs_to() {
+        let top = tempdir().unwrap();
+        let shared = top.path().join("shared");
+        fs::create_dir_all(top.path().join("real/inner")).unwrap();
+        fs::create_dir(&shared).unwrap();
+        symlink("../real", shared.join("link")).unwrap();
+        symlink("shared/link", top.path().join("first")).unwrap();
+        let paths = ["shared/link", "shared/link/inner", "first", "first/inner", "shared/../shared/link"];
+        let all_are = |followed: bool, why: &str| {
+            for path in paths.map(|path| top.path().join(path)) {
+                match Directory::open(&path, Home::OnThePath) {
+                    Ok(Some(_)) => assert!(followed, "{}: {why}", path.display()),
+                    Ok(None) => panic!("{} is there", path.display()),
+                    Err(error) => {
+                        let sentence = "/shared/link: this symbolic link is in a directory that others can write to";
+                        assert!(!followed && error.to_string().contains(sentence), "{error}: {why}");
+                    }
+                }
+            }
+        };
+        for (mode, followed) in [
+            (0o700, true),
+            (0o755, true),
+            (0o1755, true),
+            (0o770, false),
+            (0o2775, false),
+            (0o1770, false),
+            (0o1777, false),
+            (0o702, false),
+        ] {
+            set_mode(&shared, mode);
+            all_are(followed, &format!("{mode:o}"));
+        }
+        set_mode(&shared, 0o755);
+        if give_away(&shared) {
+            all_are(false, "of another owner");
+        }
+    }
+
+    #[test]
     fn the_default_directory_is_never_a_link_itself() {
         let top = tempdir().unwrap();
         fs::create_dir_all(top.path().join("real/inner")).unwrap();
@@ -410,6 +481,15 @@ mod tests {
         set_mode(top.path(), 0o1777);
         for home in [Home::Chosen, Home::OnThePath] {
             assert!(Directory::open(top.path(), home).unwrap().is_some());
+        }
+        if give_away(top.path()) {
+            for home in [Home::Chosen, Home::OnThePath] {
+                let message = refusal(top.path(), home);
+                assert!(
+                    message.contains("belongs to user 12345, not to you (user 0), who lets anyone put"),
+                    "{message}"
+                );
+            }
         }
     }
 

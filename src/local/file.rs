@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::libc::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_IRGRP, S_IWGRP, S_IWOTH};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, getegid, geteuid, getgroups, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, fchown, getegid, geteuid, getgroups, linkat, unlinkat};
 
 use super::directory::{Directory, split};
 use super::file_system;
@@ -83,7 +83,7 @@ impl SegmentFile {
         };
         let status = fstat(&file).map_err(|errno| self.system_failure("open", errno))?;
         self.check_kind(&status)?;
-        self.check_owner(&status)?;
+        self.check_owner(&directory, &status)?;
         if self.home != Home::Private {
             self.check_file_system(&file)?;
         }
@@ -92,8 +92,8 @@ impl SegmentFile {
 
     /// Creates the file with permissions `mode`, whatever the umask. `fill` sets its size and
     /// content while nobody else can see it; of many who create at once, one succeeds. The
-    /// directory of a named queue is made when it is missing. A `durable` file is on the disk, with its
-    /// name, when this returns.
+    /// directory of a named queue is made when it is missing. What a group may use belongs to the group
+    /// that the directory is shared with. A `durable` file is on the disk, with its name, when this returns.
     ///
     /// `fill` may be called twice, with a new empty file each time.
     ///
@@ -116,6 +116,7 @@ impl SegmentFile {
         }
         let fill = |file: &File| {
             fill(file).map_err(|error| self.cannot_fill(&error))?;
+            share_with_group_of(&directory, file, mode);
             fchmod(file, Mode::from_bits_truncate(mode)).map_err(|errno| self.cannot_create(errno))?;
             if durable { file.sync_all().map_err(|error| self.cannot_fill(&error)) } else { Ok(()) }
         };
@@ -185,17 +186,15 @@ impl SegmentFile {
         Err(self.unusable(format!("it is {kind}")))
     }
 
-    /// Somebody else's file may be a trap, for root too; but a group may share one. Whoever could
-    /// put it in place of another has been ruled out by the check of the directory.
-    fn check_owner(&self, status: &FileStat) -> Result<()> {
+    /// Somebody else's file may be a trap, for root too; but a group may share one, in a directory where nobody
+    /// else can have put it.
+    fn check_owner(&self, directory: &Directory, status: &FileStat) -> Result<()> {
         let user = geteuid().as_raw();
         let owner = status.st_uid;
         if owner == user {
             return Ok(());
         }
-        let shared = S_IRGRP | S_IWGRP;
-        let is_shared = status.st_mode & shared == shared;
-        if self.home == Home::Private || !is_shared || !is_group_of_ours(status.st_gid) {
+        if self.home == Home::Private || !is_shared(status.st_mode) || !is_group_of_ours(status.st_gid) {
             return Err(self.untrusted(format!(
                 "the queue belongs to user {owner}, not to you (user {user}), and is not shared with \
                  a group of yours: use a queue of your own, or one of mode 0660 and a common group"
@@ -205,6 +204,12 @@ impl SegmentFile {
             return Err(self.untrusted(format!(
                 "the queue belongs to user {owner}, not to you (user {user}), and anyone can write to it: \
                  have its mode changed to 0660"
+            )));
+        }
+        if directory.is_open_to_all() {
+            return Err(self.untrusted(format!(
+                "the queue belongs to user {owner}, not to you (user {user}), and anyone could have put it into this \
+                 directory: share a queue in a directory that only its group can write to"
             )));
         }
         Ok(())
@@ -319,7 +324,7 @@ impl SegmentFile {
         }
         // What it is says more than what the system says of it.
         let Ok(Some(status)) = self.look(directory) else { return self.system_failure("open", errno) };
-        if let Err(error) = self.check_kind(&status).and_then(|()| self.check_owner(&status)) {
+        if let Err(error) = self.check_kind(&status).and_then(|()| self.check_owner(directory, &status)) {
             return error;
         }
         match errno {
@@ -362,6 +367,22 @@ impl SegmentFile {
 /// When the system cannot tell.
 pub(crate) fn has_name(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.nlink() > 0)
+}
+
+fn is_shared(mode: u32) -> bool {
+    let shared = S_IRGRP | S_IWGRP;
+    mode & shared == shared
+}
+
+/// Gives a new file that its group is to share to the group that shares the directory, as directories with the
+/// set-group-ID bit do by themselves.
+fn share_with_group_of(directory: &Directory, file: &File, mode: u32) {
+    if let Some(group) = directory.sharing_group()
+        && is_shared(mode)
+    {
+        // Who is not in that group may not do this, and creates the queue for a group of their own.
+        let _ = fchown(file, None, Some(group));
+    }
 }
 
 fn is_group_of_ours(group: u32) -> bool {

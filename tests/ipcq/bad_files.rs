@@ -267,6 +267,39 @@ fn a_queue_that_another_user_shares_with_our_group_is_good() {
 }
 
 #[test]
+fn a_queue_that_another_user_shares_with_our_group_where_anyone_can_have_put_it() {
+    if !are_root() {
+        return;
+    }
+    let (sandbox, path) = with_queue();
+    chown(&path, Some(STRANGER), None).unwrap();
+    set_mode(&path, 0o660);
+    set_mode(&sandbox.queues(), 0o1777);
+    is_refused(&sandbox, &path, "anyone could have put it into this directory");
+}
+
+#[test]
+fn a_symbolic_link_on_the_way_that_others_can_have_put_there() {
+    let (sandbox, _) = with_queue();
+    fs::create_dir(sandbox.path("shared")).unwrap();
+    symlink("../queues", sandbox.path("shared/link")).unwrap();
+    assert_eq!(run(&sandbox, "stat shared/link/bad").code, 0);
+    for mode in [0o770, 0o2775, 0o1777] {
+        set_mode(&sandbox.path("shared"), mode);
+        for command in COMMANDS {
+            let done = run(&sandbox, &command.replace("QUEUE", "shared/link/bad"));
+            let line = done.refusal(2);
+            assert!(
+                line.contains("shared/link: this symbolic link is in a directory that others can write to"),
+                "{line}"
+            );
+        }
+    }
+    set_mode(&sandbox.path("shared"), 0o755);
+    assert_eq!(sandbox.ok("get shared/link/bad"), "hello\n");
+}
+
+#[test]
 fn a_symbolic_link_of_another_user_on_the_way() {
     if !are_root() {
         return;

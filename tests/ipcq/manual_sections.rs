@@ -65,8 +65,12 @@ Its directory has to exist; that of named queues is made when it is missing.
 .PP
 The directory of named queues is made with mode 0700, and a queue with mode 0600 unless
 \fBipcq create \-\-mode\fR says otherwise.
-Files that belong to somebody else are used only if they are shared with a group of yours
-and are not in the default directory; symbolic links of others are not followed.
+A queue of somebody else is used only if it is shared with a group of yours and is neither in the default
+directory nor where anyone can put files, as in \fI/tmp\fR.
+So a group shares queues in a directory that its members, and nobody else, can write to, each
+made with \fBipcq create \-\-mode 660\fR.
+A symbolic link is never followed in place of the file, and on the way to it only if it belongs to you or
+to root and is in a directory that nobody else can write to.
 .PP
 A queue has two limits, fixed when it is created.
 Its capacity is the number of bytes that all its messages may have together, 64 MiB if nothing
@@ -81,7 +85,8 @@ has drained.
 Done.
 .TP
 .B 1
-Nothing happened in the time given: there was no message (get), or no room (put).
+Nothing happened in the time given: there was no message (get), or no room (put), or another process kept the
+queue locked.
 .TP
 .B 2
 The command line was wrong, or something failed.
@@ -177,7 +182,7 @@ that come back are never refused.
 A size is a number of bytes, or one followed by K, M, G or T (powers of 1024, also written KiB and so on), or by
 KB, MB, GB or TB (powers of 1000), up to 512G.
 The mode lets the owner read and write, and nobody execute: 600 keeps a queue to yourself, 660 shares it with
-a group.
+a group: that of its directory, if you are a member and the group can write there, else your own.
 .PP
 With \fB\-\-durable\fR a \fBput\fR returns only when its messages are on the disk, and a message that was got
 does not come again, even if the power fails then.

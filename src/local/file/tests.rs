@@ -243,6 +243,54 @@ fn a_strangers_file_is_trusted_only_when_a_group_of_ours_shares_it() {
 }
 
 #[test]
+fn a_shared_file_is_trusted_only_where_nobody_but_its_group_can_have_put_it() {
+    if !geteuid().is_root() {
+        return; // Only root can give files away.
+    }
+    let top = tempdir().unwrap();
+    let segment = named(top.path(), "q");
+    for (mode, trusted) in [(0o700, true), (0o755, true), (0o2770, true), (0o1775, true), (0o1777, false)] {
+        set_mode(top.path(), mode);
+        segment.create(0o660, nothing).unwrap();
+        segment.open().unwrap();
+        chown(segment.path(), Some(Uid::from_raw(STRANGER)), None).unwrap();
+        match segment.open() {
+            Ok(_) => assert!(trusted, "{mode:o}"),
+            Err(error) => {
+                assert!(!trusted && matches!(error, Error::Untrusted { .. }), "{mode:o}: {error}");
+                assert!(error.to_string().contains("anyone could have put it into this directory"), "{error}");
+            }
+        }
+        segment.unlink().unwrap();
+    }
+}
+
+#[test]
+fn what_a_group_may_use_belongs_to_the_group_that_shares_the_directory() {
+    if !geteuid().is_root() {
+        return; // Only root can give files to a group that it is no member of.
+    }
+    let top = tempdir().unwrap();
+    chown(top.path(), None, Some(Gid::from_raw(STRANGER))).unwrap();
+    let ours = getegid().as_raw();
+    for (directory, file, group) in [
+        (0o770, 0o660, STRANGER),
+        (0o2770, 0o660, STRANGER),
+        (0o775, 0o664, STRANGER),
+        (0o770, 0o600, ours),
+        (0o770, 0o640, ours),
+        (0o755, 0o660, ours),
+        (0o1777, 0o660, ours),
+    ] {
+        set_mode(top.path(), directory);
+        let segment = named(top.path(), "q");
+        let status = segment.create(file, nothing).unwrap().metadata().unwrap();
+        assert_eq!((status.gid(), status.mode() & 0o7777), (group, file), "{directory:o} {file:o}");
+        segment.unlink().unwrap();
+    }
+}
+
+#[test]
 fn where_anyone_can_replace_files_nothing_is_opened_created_or_removed() {
     let top = tempdir().unwrap();
     let segment = named(top.path(), "q");
