@@ -124,8 +124,8 @@ impl Verification {
     }
 }
 
-/// What every queue can do. Operations that wait take a deadline; the others do not wait for anything
-/// but a lock.
+/// What every queue can do. Operations that wait take a deadline; for all but `put` and `take` there is only the lock
+/// to wait for, for which all wait a quarter of a second at least.
 pub trait Queue {
     /// The name by which the user knows it.
     fn name(&self) -> &str;
@@ -138,7 +138,7 @@ pub trait Queue {
     /// is, where that can ever be.
     ///
     /// # Errors
-    /// `Closed`, `Removed`; with both, nothing of what was not put before is put.
+    /// `Closed`, `Removed`; with both, nothing of what was not put before is put. `LockTimeout`; then nothing was put.
     fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64>;
 
     /// Leases ready messages, which [`Queue::frames`] then lists. What was leased before must have been
@@ -162,7 +162,7 @@ pub trait Queue {
     ///
     /// # Errors
     /// Whatever prevents it; the messages are then delivered again.
-    fn settle(&mut self, delivered: u64, stay: bool) -> Result<()>;
+    fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()>;
 
     /// What to sleep on after a take with `watch` found nothing.
     fn watch(&self) -> Option<Watch<'_>>;

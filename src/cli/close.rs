@@ -5,6 +5,10 @@ use super::arguments::QueueArgument;
 use super::exit::Exit;
 use crate::open;
 use crate::place::Place;
+use std::time::{Duration, Instant};
+
+/// How long to wait for the lock: others hold it for microseconds, and without a close their consumers wait for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Refuse further puts; consumers get what is left and then learn that it was all
 #[derive(clap::Args, Debug)]
@@ -18,7 +22,7 @@ pub(super) struct Close {
 
 impl Close {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        open::open(place, &self.queue.address()?)?.close(None)?;
+        open::open(place, &self.queue.address()?)?.close(Some(Instant::now() + PATIENCE))?;
         Ok(Exit::Done)
     }
 }

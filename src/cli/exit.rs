@@ -31,7 +31,6 @@ impl Exit {
         match error {
             Error::NoSuchQueue { .. } | Error::Removed { .. } => Exit::NoSuchQueue,
             Error::Closed { .. } => Exit::Closed,
-            Error::LockTimeout { .. } => Exit::TimedOut,
             _ => Exit::Failed,
         }
     }

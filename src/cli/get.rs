@@ -2,18 +2,22 @@
 
 use super::Outcome;
 use super::arguments::{CreateIfMissing, Patience, QueueArguments};
-use super::exit::Exit;
+use super::exit::{Exit, report};
 use super::output::{Output, Unwritten};
 use super::render::{Form, Rendered};
 use super::units::parse_count;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::place::Place;
 use crate::queue::{self, Deadline, Found, Queue, Want};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes taken at once: enough to make the lock cheap, little enough to stay in the cache.
 const BATCH: u64 = 128 << 10;
+
+/// How long a get that does not wait for ever waits for the lock once it has messages: what it has written and cannot
+/// settle is delivered again.
+const PATIENCE_TO_SETTLE: Duration = Duration::from_secs(10);
 
 /// Take messages from a queue, waiting for them; from several, from the first that has one
 #[derive(clap::Args, Debug, Default)]
@@ -85,7 +89,14 @@ impl Get {
         let mut got = 0;
         while left > 0 {
             let want = Want { messages: left, bytes: BATCH };
-            let index = match queue::take_from_first(&mut queues, want, stays, deadline)? {
+            let found = match queue::take_from_first(&mut queues, want, stays, deadline) {
+                Err(locked @ Error::LockTimeout { .. }) => {
+                    report(locked);
+                    Found::Nothing
+                }
+                found => found?,
+            };
+            let index = match found {
                 Found::Messages(index) => index,
                 Found::Drained if got > 0 || self.follow => return Ok(Exit::Done),
                 Found::Drained => return Ok(Exit::Closed),
@@ -94,7 +105,7 @@ impl Get {
             };
             if self.all && got == 0 {
                 // What is put from now on was not there now.
-                left = all_that_is_there(&mut queues)?;
+                left = all_that_is_there(&mut queues, deadline)?;
                 deadline = Some(Instant::now());
             }
             let (delivered, exit) =
@@ -135,34 +146,42 @@ impl Get {
         stay: bool,
     ) -> Result<(u64, Exit)> {
         if let Err(error) = rendered.render(queue) {
-            queue.settle(0, false)?;
+            self.settle(queue, 0, false)?;
             return Err(error);
         }
         let count = rendered.count();
         if self.at_most_once {
-            queue.settle(count, stay)?;
+            self.settle(queue, count, stay)?;
         }
         let Err(Unwritten { written, error }) = output.write(rendered.bytes()) else {
-            queue.settle(count, stay)?;
+            self.settle(queue, count, stay)?;
             return Ok((count, Exit::Done));
         };
         let (complete, end) = rendered.complete(written);
         output.take_back(written - end);
-        queue.settle(complete, false)?;
+        self.settle(queue, complete, false)?;
         match error {
             None => Ok((complete, Exit::BrokenPipe)),
             Some(error) => Err(error),
         }
     }
+
+    fn settle(&self, queue: &mut dyn Queue, delivered: u64, stay: bool) -> Result<()> {
+        let deadline = self.deadline().map(|_| Instant::now() + PATIENCE_TO_SETTLE);
+        queue.settle(delivered, stay, deadline).map_err(|error| match error {
+            Error::LockTimeout { .. } => Error::Other(format!("{error}; what was taken will be delivered again")),
+            other => other,
+        })
+    }
 }
 
 /// How many messages are ready, or ours already.
-fn all_that_is_there(queues: &mut [Box<dyn Queue>]) -> Result<u64> {
+fn all_that_is_there(queues: &mut [Box<dyn Queue>], deadline: Deadline) -> Result<u64> {
     let mut all: u64 = 0;
     for queue in queues {
         let ours: u64 = queue.frames().iter().map(|frame| frame.count).sum();
         // A damaged queue may say that it has any number.
-        all = all.saturating_add(ours).saturating_add(queue.status(None)?.ready);
+        all = all.saturating_add(ours).saturating_add(queue.status(deadline)?.ready);
     }
     Ok(all)
 }

@@ -3,16 +3,16 @@
 use super::Outcome;
 use super::exit::{Exit, report};
 use super::{output, stat};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::name::{Address, QueueName};
 use crate::open;
 use crate::place::Place;
-use crate::queue::Status;
+use crate::queue::{Deadline, Status};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// How long to wait for the lock of a queue, before saying that it is locked.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long to wait for the locks of the queues, all together, before saying which are locked.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// List the queues and how full they are
 #[derive(clap::Args, Debug)]
@@ -32,8 +32,9 @@ impl Ls {
             rows.push(["NAME", "READY", "LEASED", "DELAYED", "DEAD", "BYTES", "CAPACITY", "STATE"].map(str::to_owned));
         }
         let mut unreadable = Vec::new();
+        let deadline = Some(Instant::now() + PATIENCE);
         for name in place.list()? {
-            match look(place, &name) {
+            match look(place, &name, deadline) {
                 Ok(status) if self.json => stat::object(name.as_str(), &status, &mut text),
                 Ok(status) => rows.push(row(&name, &status)),
                 // Removed since the listing.
@@ -52,8 +53,8 @@ impl Ls {
     }
 }
 
-fn look(place: &Place, name: &QueueName) -> crate::error::Result<Status> {
-    open::open(place, &Address::Named(name.clone()))?.status(Some(Instant::now() + PATIENCE))
+fn look(place: &Place, name: &QueueName, deadline: Deadline) -> Result<Status> {
+    open::open(place, &Address::Named(name.clone()))?.status(deadline)
 }
 
 fn row(name: &QueueName, status: &Status) -> [String; 8] {

@@ -171,16 +171,21 @@ impl Put {
     /// Puts all of `run`; `put` counts the messages that this process has put.
     fn put_run(&self, queue: &mut dyn Queue, run: &Run<'_>, put: &mut u64) -> Outcome {
         let together = !self.lines && !self.null;
-        let done = queue.put(run, together, self.patience.deadline())?;
-        *put += done;
-        if done == run.count() {
-            return Ok(Exit::Done);
-        }
-        let name = queue.name();
+        let why = match queue.put(run, together, self.patience.deadline()) {
+            Ok(done) => {
+                *put += done;
+                if done == run.count() {
+                    return Ok(Exit::Done);
+                }
+                format!("queue '{}' is full", queue.name())
+            }
+            Err(locked @ Error::LockTimeout { .. }) => locked.to_string(),
+            Err(error) => return Err(error),
+        };
         match *put {
-            0 => report(format_args!("queue '{name}' is full: nothing was put")),
-            1 => report(format_args!("queue '{name}' is full: only the first message was put")),
-            count => report(format_args!("queue '{name}' is full: only the first {count} messages were put")),
+            0 => report(format_args!("{why}: nothing was put")),
+            1 => report(format_args!("{why}: only the first message was put")),
+            count => report(format_args!("{why}: only the first {count} messages were put")),
         }
         Ok(Exit::TimedOut)
     }

@@ -8,6 +8,10 @@ use crate::name::printable;
 use crate::open;
 use crate::place::Place;
 use crate::queue::Status;
+use std::time::{Duration, Instant};
+
+/// How long to wait for the locks of the queues, all together, before saying which are locked.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Show the figures of queues
 #[derive(clap::Args, Debug)]
@@ -31,8 +35,9 @@ impl Stat {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let mut text = Vec::new();
         let mut exit = Exit::Done;
+        let deadline = Some(Instant::now() + PATIENCE);
         for address in self.queues.addresses()? {
-            match open::open(place, &address).and_then(|mut queue| queue.status(None)) {
+            match open::open(place, &address).and_then(|mut queue| queue.status(deadline)) {
                 Ok(status) if self.json => object(&address.as_os_str().to_string_lossy(), &status, &mut text),
                 Ok(status) => text.extend_from_slice(describe(&address.to_string(), &status).as_bytes()),
                 Err(error) => {

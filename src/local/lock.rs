@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 /// How long a command that is not to wait waits for the lock all the same: others hold it for
 /// microseconds, but may lose the processor meanwhile.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const LEAST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Longest pause between two tries while waiting with a deadline.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// Locks `file` against all other processes. With a deadline, returns false if the lock was not to be had
-/// by then, or within a second if that is later.
+/// by then, or within `LEAST_PATIENCE` if that is later.
 ///
 /// # Errors
 /// Those of flock(2).

@@ -288,7 +288,12 @@ impl Queue for LocalQueue {
         let mut left = *run;
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
-            match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time))? {
+            let put = match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time)) {
+                // There was no room for all at first, and there is no more time now.
+                Err(Error::LockTimeout { .. }) if left.count() < run.count() => break,
+                put => put?,
+            };
+            match put {
                 Some(count) => {
                     left = left.after(&left.prefix(count, u64::MAX));
                     self.let_consumers_keep_up(run);
@@ -327,10 +332,10 @@ impl Queue for LocalQueue {
         Ok(())
     }
 
-    fn settle(&mut self, delivered: u64, stay: bool) -> Result<()> {
+    fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()> {
         let (leases, Some(owner)) = (std::mem::take(&mut self.leases), self.owner) else { return Ok(()) };
         self.frames.clear();
-        let result = self.locked(None, |queue| {
+        let result = self.locked(deadline, |queue| {
             let settled = queue.store.settle(owner, &leases, delivered, !stay, now());
             let settled = settled.and_then(|()| if stay { Ok(()) } else { queue.store.trim() });
             settled.map_err(|fault| queue.fault(fault))
