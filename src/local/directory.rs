@@ -254,7 +254,7 @@ fn is_ours_or_of_root(status: &FileStat) -> bool {
 }
 
 /// Why a directory cannot be reached; [`Errno::ENOENT`] is not among the reasons.
-fn unreachable_directory(path: &Path, errno: Errno) -> Error {
+pub(super) fn unreachable_directory(path: &Path, errno: Errno) -> Error {
     let path = printable(path);
     Error::Other(match errno {
         Errno::ENOTDIR => format!("'{path}' is not a directory, so it holds no queues: check the path"),

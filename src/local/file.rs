@@ -15,7 +15,7 @@ use nix::libc::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, fchown, getegid, geteuid, getgroups, linkat, unlinkat};
 
-use super::directory::{Directory, split};
+use super::directory::{Directory, split, unreachable_directory};
 use super::file_system;
 use crate::error::{Error, Result};
 use crate::name::{Address, printable};
@@ -167,6 +167,7 @@ impl SegmentFile {
         match fstatat(directory, self.file_name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(status) => Ok(Some(status)),
             Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::EACCES) => Err(unreachable_directory(&self.directory, Errno::EACCES)),
             Err(errno) => Err(self.system_failure("look at", errno)),
         }
     }

@@ -139,13 +139,7 @@ impl Sandbox {
     /// Starts a consumer that takes messages and cannot write the first byte of them: its output is a
     /// full pipe, whose other end is returned with it.
     pub(crate) fn stuck(&self, arguments: &str) -> (Running, PipeReader) {
-        let (reader, mut writer) = std::io::pipe().expect("a pipe");
-        let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETPIPE_SZ).expect("a pipe has a size");
-        writer.write_all(&vec![0; size as usize]).expect("a pipe holds as much as it says");
-        let running =
-            Running::from(self.ipcq(arguments.split_whitespace()).stdout(writer).spawn().expect("ipcq starts"));
-        running.until_writing();
-        (running, reader)
+        stuck(self.ipcq(arguments.split_whitespace()))
     }
 
     /// Runs a script with `sh`.
@@ -185,6 +179,16 @@ impl Sandbox {
         let object: serde_json::Value = serde_json::from_str(&text).expect("stat prints JSON");
         object[key].clone()
     }
+}
+
+/// The same as [`Sandbox::stuck`], for a consumer that is started in another way.
+pub(crate) fn stuck(mut command: Command) -> (Running, PipeReader) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETPIPE_SZ).expect("a pipe has a size");
+    writer.write_all(&vec![0; size as usize]).expect("a pipe holds as much as it says");
+    let running = Running::from(command.stdout(writer).spawn().expect("the consumer starts"));
+    running.until_writing();
+    (running, reader)
 }
 
 /// Writes `input` to a process and waits for its end.
@@ -230,6 +234,15 @@ impl Running {
     /// Waits until the process sleeps until there is data or room.
     pub(crate) fn until_asleep(&self) {
         until("the process sleeps on a futex", || self.is_asleep());
+    }
+
+    /// Waits until the process waits for somebody else to release a lock on a file.
+    pub(crate) fn until_locked_out(&self) {
+        let pid = self.pid().to_string();
+        until("the process waits for a lock", || {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+            locks.lines().any(|line| line.contains(" -> ") && line.split_whitespace().any(|word| word == pid))
+        });
     }
 
     /// Whether the process sleeps until there is data or room.

@@ -21,6 +21,7 @@ mod hostile;
 mod manual_sections;
 mod many;
 mod odd_messages;
+mod other_users;
 mod places;
 mod programs;
 mod readme;
