@@ -1,5 +1,6 @@
 //! What can go wrong, as sentences: what failed, why, and what to do next.
 
+use nix::errno::Errno;
 use std::io;
 
 /// The result of everything in this crate.
@@ -90,7 +91,7 @@ pub enum Error {
         name: String,
     },
     /// A system call failed.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {source}{}", advice(source))]
     Io {
         /// What was being done, as `open /dev/shm/x`.
         doing: String,
@@ -100,6 +101,16 @@ pub enum Error {
     /// Anything else that a caller must be told in a sentence of its own.
     #[error("{0}")]
     Other(String),
+}
+
+/// What to do about a failure of the system, where a limit of this process is behind it: the end of its sentence.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+        Errno::EMFILE => "; raise the limit on open files (see 'ulimit -n')",
+        Errno::EFBIG => "; raise the limit on the size of files (see 'ulimit -f')",
+        Errno::ENOMEM => "; raise the limit on memory (see 'ulimit -v'), or free some",
+        _ => "",
+    }
 }
 
 impl Error {

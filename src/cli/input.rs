@@ -2,7 +2,7 @@
 
 use super::process;
 use crate::error::{Error, Result};
-use crate::message::{Framing, Run};
+use crate::message::{Framing, Run, reserve};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::io;
@@ -41,7 +41,8 @@ pub(super) fn read_all(limit: u64) -> Result<Option<Vec<u8>>> {
     let (mut all, mut length) = (Vec::new(), 0);
     loop {
         if length == all.len() {
-            all.resize(length + CHUNK.max(length), 0);
+            reserve(&mut all, CHUNK as u64)?;
+            all.resize(all.capacity(), 0);
         }
         let got = read(&mut all[length..])?;
         length += got;
@@ -82,6 +83,8 @@ impl Records {
     /// Records framed as `framing` says (not `Whole`), each of at most `longest` bytes.
     pub(super) fn new(framing: Framing, longest: u64) -> Result<Self> {
         check_open()?;
+        // Zeroed memory cannot be asked for in a way that can fail, and costs nothing until it is used.
+        reserve(&mut Vec::new(), CHUNK as u64)?;
         let delimiter = framing.delimiter().unwrap_or(b'\n');
         Ok(Records { framing, delimiter, buffer: vec![0; CHUNK], start: 0, end: 0, at_end: false, longest })
     }
@@ -102,7 +105,7 @@ impl Records {
             if self.at_end {
                 return Ok(self.unterminated());
             }
-            self.make_room(&mut searched);
+            self.make_room(&mut searched)?;
             let got = read(&mut self.buffer[self.end..])?;
             self.end += got;
             self.at_end = got == 0;
@@ -124,7 +127,7 @@ impl Records {
 
     /// Moves what has been read of an unfinished record to the front, and makes the buffer larger if
     /// the record fills it.
-    fn make_room(&mut self, searched: &mut usize) {
+    fn make_room(&mut self, searched: &mut usize) -> Result<()> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             *searched -= self.start;
@@ -132,7 +135,9 @@ impl Records {
             self.start = 0;
         }
         if self.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
+            reserve(&mut self.buffer, CHUNK as u64)?;
+            self.buffer.resize(self.buffer.capacity(), 0);
         }
+        Ok(())
     }
 }

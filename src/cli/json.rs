@@ -1,15 +1,20 @@
 //! JSON as messages: checking it, storing it compact, and showing any message as an object.
 
+use crate::error::Result;
+use crate::message::reserve;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
+
+/// More than the bytes of a line of output besides those of the body.
+const LINE: u64 = 128;
 
 /// Appends `text`, which must be one JSON value, without the white space between its tokens. Every
 /// number, string and key stays as it was written.
 ///
 /// # Errors
 /// Why it is not JSON, as the end of a sentence.
-pub(super) fn compact(text: &[u8], into: &mut Vec<u8>) -> Result<(), String> {
+pub(super) fn compact(text: &[u8], into: &mut Vec<u8>) -> std::result::Result<(), String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
     serde_json::from_str::<&RawValue>(text).map_err(|error| error.to_string())?;
     let (mut in_string, mut escaped) = (false, false);
@@ -34,37 +39,56 @@ pub(super) fn string(text: &str, into: &mut Vec<u8>) {
 }
 
 /// Appends a message as one line: `{"id":…,"attempt":…,"body":…}`.
-pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &mut Vec<u8>) {
+///
+/// # Errors
+/// When there is not so much memory.
+pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &mut Vec<u8>) -> Result<()> {
     into.extend_from_slice(format!("{{\"id\":\"{id}\",\"attempt\":{attempt},").as_bytes());
     match std::str::from_utf8(body) {
         // What says that it is JSON comes from a file, and decides nothing by itself.
         Ok(text) if is_json && is_one_line_of_json(text) => {
+            reserve(into, LINE + text.len() as u64)?;
             into.extend_from_slice(b"\"body\":");
             into.extend_from_slice(text.as_bytes());
         }
         Ok(text) => {
+            let escaped = body.iter().map(|&byte| if byte < b' ' { 6 } else { 1 + u64::from(b"\"\\".contains(&byte)) });
+            reserve(into, LINE + escaped.sum::<u64>())?;
             into.extend_from_slice(b"\"body\":");
             string(text, into);
         }
-        Err(_) => into.extend_from_slice(format!("\"body_base64\":\"{}\"", base64(body)).as_bytes()),
+        Err(_) => {
+            into.extend_from_slice(b"\"body_base64\":\"");
+            base64(body, into)?;
+            into.push(b'"');
+        }
     }
     into.extend_from_slice(b"}\n");
+    Ok(())
 }
 
 fn is_one_line_of_json(text: &str) -> bool {
     !text.contains('\n') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// `bytes` in base64.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
+/// Appends `bytes` in base64.
+///
+/// # Errors
+/// When there is not so much memory.
+pub(super) fn base64(bytes: &[u8], into: &mut Vec<u8>) -> Result<()> {
+    let (start, length) = (into.len(), bytes.len().div_ceil(3) * 4);
+    reserve(into, LINE + length as u64)?;
+    into.resize(start + length, 0);
+    // There is just as much room as it takes.
+    let _ = STANDARD.encode_slice(bytes, &mut into[start..]);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn compacted(text: &str) -> Result<String, String> {
+    fn compacted(text: &str) -> std::result::Result<String, String> {
         let mut into = Vec::new();
         compact(text.as_bytes(), &mut into).map(|()| String::from_utf8_lossy(&into).into_owned())
     }
@@ -107,7 +131,7 @@ mod tests {
     #[test]
     fn a_message_that_is_not_utf8_is_shown_in_base64() {
         let mut line = Vec::new();
-        message(7, 2, b"\xff\0", false, &mut line);
+        message(7, 2, b"\xff\0", false, &mut line).unwrap();
         assert_eq!(line, b"{\"id\":\"7\",\"attempt\":2,\"body_base64\":\"/wA=\"}\n");
     }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 
 /// To be called first: looks which standard streams are closed, and puts /dev/null in their place, so that no file
-/// that is opened later is taken for one of them. Makes a broken pipe an error that
+/// that is opened later is taken for one of them. Makes a broken pipe and a limit on the size of files errors that
 /// can be handled, and a segment that is truncated under our hands one that can be read.
 pub(super) fn prepare() {
     let mut closed = 0;
@@ -33,7 +33,9 @@ pub(super) fn prepare() {
     let report = SigAction::new(SigHandler::Handler(truncated), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler only writes a constant and exits, both async-signal-safe. If one of them cannot
     // be installed, the default remains, which is to die.
-    let _ = unsafe { (sigaction(Signal::SIGPIPE, &ignore), sigaction(Signal::SIGBUS, &report)) };
+    let _ = unsafe {
+        (sigaction(Signal::SIGPIPE, &ignore), sigaction(Signal::SIGXFSZ, &ignore), sigaction(Signal::SIGBUS, &report))
+    };
 }
 
 /// Whether standard input was closed when we were started.

@@ -5,7 +5,7 @@ use super::exit::{Exit, report};
 use super::input::{self, Next, Records};
 use super::{Outcome, json};
 use crate::error::Error;
-use crate::message::{Framing, Run};
+use crate::message::{Framing, Run, reserve};
 use crate::place::Place;
 use crate::queue::Queue;
 use std::ffi::OsString;
@@ -90,7 +90,8 @@ impl Put {
         if !self.json {
             return self.put_run(queue, &Run::whole(&message), &mut 0);
         }
-        let mut compact = Vec::with_capacity(message.len() + 1);
+        let mut compact = Vec::new();
+        reserve(&mut compact, message.len() as u64 + 1)?;
         json::compact(&message, &mut compact).map_err(|reason| not_json("standard input", &reason))?;
         compact.push(b'\n');
         self.put_run(queue, &Run::delimited(&compact, Framing::Newline).with_json(true), &mut 0)
@@ -148,6 +149,9 @@ impl Put {
             };
         }
         compacted.clear();
+        if let Err(failure) = reserve(compacted, run.bytes().len() as u64) {
+            return (run.prefix(0, 0), Some(failure));
+        }
         let mut failure = None;
         for (index, message) in run.messages().enumerate() {
             let start = compacted.len();

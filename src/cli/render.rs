@@ -2,7 +2,7 @@
 
 use super::{json, shell};
 use crate::error::Result;
-use crate::message::Framing;
+use crate::message::{Framing, reserve};
 use crate::queue::{Frame, Queue};
 
 /// The form in which messages are written.
@@ -66,7 +66,7 @@ impl Rendered {
         for index in 0..queue.frames().len() {
             let frame = queue.frames()[index];
             let delimiter = self.form.delimiter(frame.framing);
-            if delimiter.is_some() && delimiter == frame.framing.delimiter() {
+            if !matches!(self.form, Form::Json | Form::Shell) && delimiter == frame.framing.delimiter() {
                 // The way it is stored is the way it is written.
                 queue.read(index, &mut self.bytes)?;
                 self.pieces.push(Piece { end: self.bytes.len(), count: frame.count, delimiter });
@@ -77,18 +77,19 @@ impl Rendered {
             } else {
                 self.payload.clear();
                 queue.read(index, &mut self.payload)?;
-                self.render_each(&frame);
+                self.render_each(&frame)?;
             }
         }
         Ok(())
     }
 
-    fn render_each(&mut self, frame: &Frame) {
+    fn render_each(&mut self, frame: &Frame) -> Result<()> {
+        reserve(&mut self.bytes, self.payload.len() as u64 + frame.count)?;
         // The ids come second: after the last there may be none.
         for (message, id) in frame.run(&self.payload).messages().zip(frame.first_id..) {
             match self.form {
-                Form::Json => json::message(id, frame.attempt, message, frame.json, &mut self.bytes),
-                Form::Shell => shell::assignments(id, frame.attempt, message, &mut self.bytes),
+                Form::Json => json::message(id, frame.attempt, message, frame.json, &mut self.bytes)?,
+                Form::Shell => shell::assignments(id, frame.attempt, message, &mut self.bytes)?,
                 Form::AsPut | Form::Nul | Form::Raw => {
                     self.bytes.extend_from_slice(message);
                     self.bytes.extend(self.form.delimiter(frame.framing));
@@ -96,6 +97,7 @@ impl Rendered {
             }
             self.pieces.push(Piece { end: self.bytes.len(), count: 1, delimiter: None });
         }
+        Ok(())
     }
 
     /// What is to be written.

@@ -1,6 +1,8 @@
 //! `--shell`: a message as assignments that a shell can `eval`, whatever its producer put into it.
 
 use super::json;
+use crate::error::Result;
+use crate::message::reserve;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -8,21 +10,29 @@ use std::collections::BTreeMap;
 ///
 /// Every value is quoted, every name is ours: `ipcq_…`, or `msg_` and a key. A body that a shell
 /// variable cannot hold, because it has a NUL, is given as `ipcq_body_base64`, with an empty `ipcq_body`.
-pub(super) fn assignments(id: u64, attempt: u32, body: &[u8], into: &mut Vec<u8>) {
-    assign("ipcq_id", id.to_string().as_bytes(), into);
-    assign("ipcq_attempt", attempt.to_string().as_bytes(), into);
+///
+/// # Errors
+/// When there is not so much memory.
+pub(super) fn assignments(id: u64, attempt: u32, body: &[u8], into: &mut Vec<u8>) -> Result<()> {
+    assign("ipcq_id", id.to_string().as_bytes(), into)?;
+    assign("ipcq_attempt", attempt.to_string().as_bytes(), into)?;
     if body.contains(&0) {
-        assign("ipcq_body", b"", into);
-        assign("ipcq_body_base64", json::base64(body).as_bytes(), into);
-        return;
+        assign("ipcq_body", b"", into)?;
+        into.extend_from_slice(b"ipcq_body_base64='");
+        json::base64(body, into)?;
+        into.extend_from_slice(b"'\n");
+        return Ok(());
     }
-    assign("ipcq_body", body, into);
-    let Ok(object) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body) else { return };
+    assign("ipcq_body", body, into)?;
+    // The parser would die of a failed allocation, so what it may need, for copies of two values, is tried out.
+    reserve(&mut Vec::new(), 4 * body.len() as u64)?;
+    let Ok(object) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body) else { return Ok(()) };
     for (key, value) in &object {
         if !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            assign(&format!("msg_{key}"), &as_text(value), into);
+            assign(&format!("msg_{key}"), &as_text(value), into)?;
         }
     }
+    Ok(())
 }
 
 /// A value as a script wants it: strings without their quotes, null as nothing, the rest as compact JSON.
@@ -46,7 +56,9 @@ fn as_text(value: &RawValue) -> Vec<u8> {
 }
 
 /// In single quotes nothing means anything to a shell but the single quote itself.
-fn assign(name: &str, value: &[u8], into: &mut Vec<u8>) {
+fn assign(name: &str, value: &[u8], into: &mut Vec<u8>) -> Result<()> {
+    let quotes = memchr::memchr_iter(b'\'', value).count();
+    reserve(into, (name.len() + value.len() + 3 * quotes + 4) as u64)?;
     into.extend_from_slice(name.as_bytes());
     into.extend_from_slice(b"='");
     for &byte in value {
@@ -56,6 +68,7 @@ fn assign(name: &str, value: &[u8], into: &mut Vec<u8>) {
         }
     }
     into.extend_from_slice(b"'\n");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -64,7 +77,7 @@ mod tests {
 
     fn shown(body: &[u8]) -> String {
         let mut into = Vec::new();
-        assignments(1, 1, body, &mut into);
+        assignments(1, 1, body, &mut into).unwrap();
         String::from_utf8_lossy(&into).into_owned()
     }
 

@@ -9,7 +9,7 @@ use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::{Memory, ReadMemory};
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap, mremap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -41,13 +41,8 @@ impl Map {
     /// Those of fstat(2) and mmap(2).
     pub(crate) fn new(file: File) -> io::Result<Map> {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
-        let generous = (length + ADVANCE).next_multiple_of(GROUP);
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // With little address space (ulimit -v), what there is must do.
-        let (base, mapped) = match map(&file, generous, access) {
-            Ok(base) => (base, generous),
-            Err(_) => (map(&file, length.max(GROUP), access)?, length.max(GROUP)),
-        };
+        let (base, mapped) = generously(length, |bytes| map(&file, bytes, access))?;
         Ok(Map { base, mapped, length, file })
     }
 
@@ -87,11 +82,14 @@ impl Map {
     fn contains(&self, offset: u64, bytes: u64) -> bool {
         offset.checked_add(bytes).is_some_and(|end| end <= self.length)
     }
+}
 
-    fn unmap(&mut self) {
-        // SAFETY: base and mapped are those of our own mmap, and no reference into it is alive, for
-        // all borrow `self`. A failure would only leak address space.
-        let _ = unsafe { munmap(self.base.cast::<c_void>(), self.mapped as usize) };
+/// Maps `length` bytes with room to grow, or, where there is little address space (ulimit -v), without.
+fn generously(length: u64, map: impl Fn(u64) -> io::Result<NonNull<u8>>) -> io::Result<(NonNull<u8>, u64)> {
+    let (generous, least) = ((length + ADVANCE).next_multiple_of(GROUP), length.max(GROUP));
+    match map(generous) {
+        Ok(base) => Ok((base, generous)),
+        Err(_) => Ok((map(least)?, least)),
     }
 }
 
@@ -104,7 +102,9 @@ fn map(file: &File, bytes: u64, access: ProtFlags) -> io::Result<NonNull<u8>> {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        self.unmap();
+        // SAFETY: base and mapped are those of our own mapping, and no reference into it is alive, for
+        // all borrow `self`. A failure would only leak address space.
+        let _ = unsafe { munmap(self.base.cast::<c_void>(), self.mapped as usize) };
     }
 }
 
@@ -184,10 +184,13 @@ impl Memory for Map {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if length > self.mapped {
-            let mapped = (length + ADVANCE).next_multiple_of(GROUP);
-            let base = map(&self.file, mapped, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
-            self.unmap();
-            (self.base, self.mapped) = (base, mapped);
+            let (base, mapped) = (self.base.cast::<c_void>(), self.mapped as usize);
+            (self.base, self.mapped) = generously(length, |bytes| {
+                let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+                // SAFETY: this is our own mapping, whole, and `&mut self` says that no reference into it is alive.
+                // If it moves, its old address is forgotten at once.
+                Ok(unsafe { mremap(base, mapped, bytes, MRemapFlags::MREMAP_MAYMOVE, None) }?.cast())
+            })?;
         }
         self.length = length;
         Ok(())

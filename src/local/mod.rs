@@ -18,8 +18,8 @@ pub use format::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS,
 };
 
-use crate::error::{Error, Result};
-use crate::message::Run;
+use crate::error::{Error, Result, advice};
+use crate::message::{Run, reserve};
 use crate::name::{Address, printable};
 use crate::place::Place;
 use crate::queue::{Deadline, Frame, Limits, Queue, Status, Taken, Want};
@@ -184,14 +184,17 @@ impl LocalQueue {
                 "cannot write a change of queue '{}' to its disk: {error}; the change was not made",
                 self.name
             )),
-            Fault::Storage(error) => Error::Other(format!(
-                "cannot make queue '{}' larger: {error}; free space on its file system, or use another directory",
-                self.name
-            )),
             Fault::Memory(bytes) => Error::Other(format!(
                 "there is not enough memory for {bytes} bytes of messages of queue '{}': get them where there is more",
                 self.name
             )),
+            Fault::Storage(error) => {
+                let advice = match advice(&error) {
+                    "" => "; free space on its file system, or use another directory",
+                    limit => limit,
+                };
+                Error::Other(format!("cannot make queue '{}' larger: {error}{advice}", self.name))
+            }
         }
     }
 
@@ -323,6 +326,7 @@ impl Queue for LocalQueue {
     fn read(&mut self, index: usize, buffer: &mut Vec<u8>) -> Result<()> {
         let (Some(lease), Some(frame)) = (self.leases.get(index), self.frames.get(index)) else { return Ok(()) };
         let start = buffer.len();
+        reserve(buffer, lease.record.length())?;
         self.store.read(lease, buffer).map_err(|fault| self.fault(fault))?;
         if frame.count < u64::from(lease.record.count()) {
             let run = Run::stored(&buffer[start..], frame.framing, lease.record.count().into(), frame.json);

@@ -18,6 +18,7 @@ mod forms;
 mod generated;
 mod guarantees_manual;
 mod hostile;
+mod limits;
 mod manual_sections;
 mod many;
 mod odd_messages;

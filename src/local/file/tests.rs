@@ -251,7 +251,7 @@ fn a_shared_file_is_trusted_only_where_nobody_but_its_group_can_have_put_it() {
     let segment = named(top.path(), "q");
     for (mode, trusted) in [(0o700, true), (0o755, true), (0o2770, true), (0o1775, true), (0o1777, false)] {
         set_mode(top.path(), mode);
-        segment.create(0o660, nothing).unwrap();
+        segment.create(0o660, false, nothing).unwrap();
         segment.open().unwrap();
         chown(segment.path(), Some(Uid::from_raw(STRANGER)), None).unwrap();
         match segment.open() {
@@ -284,7 +284,7 @@ fn what_a_group_may_use_belongs_to_the_group_that_shares_the_directory() {
     ] {
         set_mode(top.path(), directory);
         let segment = named(top.path(), "q");
-        let status = segment.create(file, nothing).unwrap().metadata().unwrap();
+        let status = segment.create(file, false, nothing).unwrap().metadata().unwrap();
         assert_eq!((status.gid(), status.mode() & 0o7777), (group, file), "{directory:o} {file:o}");
         segment.unlink().unwrap();
     }
