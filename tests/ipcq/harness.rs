@@ -221,6 +221,11 @@ impl Running {
         self.child.as_mut().expect("not waited for yet")
     }
 
+    /// The process, for a test that ends it in its own way.
+    pub(crate) fn into_child(mut self) -> Child {
+        self.child.take().expect("not waited for yet")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().expect("not waited for yet").id()
     }

@@ -75,7 +75,7 @@ fn every_command_survives_mutated_segments() {
     let (bases, sites) = (bases::all(), mutate::sites());
     let mut tally = Tally::default();
     if let Some(seed) = number_from("IPCQ_MUTATION_SEED") {
-        tally.try_seed(seed, &bases, &sites, &Arena::new());
+        tally.try_seed(seed, bases, &sites, &Arena::new());
         assert!(tally.failures.is_empty(), "{}", tally.failures[0]);
         return;
     }
@@ -89,7 +89,7 @@ fn every_command_survives_mutated_segments() {
                 if seed >= end {
                     break;
                 }
-                tally.try_seed(seed, &bases, &sites, &arena);
+                tally.try_seed(seed, bases, &sites, &arena);
             }
             tally
         };

@@ -3,6 +3,7 @@
 use super::mutate::{self, CONTROL};
 use crate::harness::{Random, Sandbox};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// A segment that is as it should be.
 pub(super) struct Base {
@@ -19,7 +20,7 @@ impl Base {
         let fresh = mutate::word(&bytes, CONTROL + 8);
         let is_record = |unit: &u64| {
             let start = (unit * mutate::UNIT) as usize;
-            unit % mutate::UNITS_PER_GROUP != 0 && bytes[start] == 1 && matches!(bytes[start + 1], 1 | 2)
+            !unit.is_multiple_of(mutate::UNITS_PER_GROUP) && bytes[start] == 1 && matches!(bytes[start + 1], 1 | 2)
         };
         let records = (mutate::FIRST_UNIT..fresh).filter(is_record).collect();
         Base { name, bytes, records, messages }
@@ -104,7 +105,12 @@ fn unapplied(name: &'static str, base: &Base) -> Base {
 }
 
 /// All of them.
-pub(super) fn all() -> Vec<Base> {
+pub(super) fn all() -> &'static [Base] {
+    static BASES: LazyLock<Vec<Base>> = LazyLock::new(make);
+    &BASES
+}
+
+fn make() -> Vec<Base> {
     let mixed = |name| {
         Preparation::new(name, "")
             .put("one two three")

@@ -2,7 +2,7 @@
 
 use super::bases::{Base, trimmed};
 use super::mutate::{Mutated, STAMP_BYTES};
-use crate::harness::{binary, shared_memory};
+use crate::harness::{Running, binary, shared_memory};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipcq::local::{CONTROL_FIELDS, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS};
@@ -31,28 +31,31 @@ pub(super) struct Run {
     input: Input,
 }
 
-const fn run(arguments: &'static str) -> Run {
-    Run { arguments, input: Input::Nothing }
+impl Run {
+    /// A command that reads nothing.
+    pub(super) const fn new(arguments: &'static str) -> Self {
+        Run { arguments, input: Input::Nothing }
+    }
 }
 
 /// What is tried. Nothing here waits: a queue that says it is full, or empty, may be believed.
 pub(super) const COMMANDS: &[Run] = &[
-    run("put q short -t 0"),
-    run("put q one two three -t 0"),
+    Run::new("put q short -t 0"),
+    Run::new("put q one two three -t 0"),
     Run { arguments: "put q -t 0", input: Input::Long },
     Run { arguments: "put q --lines -t 0", input: Input::Lines },
-    run("get q -t 0"),
-    run("get q --all -t 0"),
-    run("get q --all -t 0 --json"),
-    run("get q -n 3 --json -t 0"),
-    run("get q -n 17 --shell -t 0"),
-    run("get q --follow -t 0"),
-    run("get bystander q -t 0 --at-most-once"),
-    run("close q"),
-    run("stat q --json"),
-    run("ls"),
-    run("create q --exist-ok"),
-    run("rm q"),
+    Run::new("get q -t 0"),
+    Run::new("get q --all -t 0"),
+    Run::new("get q --all -t 0 --json"),
+    Run::new("get q -n 3 --json -t 0"),
+    Run::new("get q -n 17 --shell -t 0"),
+    Run::new("get q --follow -t 0"),
+    Run::new("get bystander q -t 0 --at-most-once"),
+    Run::new("close q"),
+    Run::new("stat q --json"),
+    Run::new("ls"),
+    Run::new("create q --exist-ok"),
+    Run::new("rm q"),
 ];
 
 /// What is put as a whole.
@@ -87,7 +90,7 @@ impl Arena {
         fs::write(directory.path().join("long"), long()).unwrap();
         fs::write(directory.path().join("lines"), lines()).unwrap();
         let mut arena = Arena { directory, bystander: Vec::new() };
-        let created = arena.start(&run("create bystander")).wait_with_output().unwrap();
+        let created = arena.start(&Run::new("create bystander")).wait_with_output().unwrap();
         assert!(created.status.success());
         arena.bystander = fs::read(arena.path("bystander")).unwrap();
         arena
@@ -116,6 +119,13 @@ impl Arena {
             .expect("ipcq starts")
     }
 
+    /// Starts a command that waits for data or room, and is asleep by now.
+    pub(super) fn start_asleep(&self, run: &Run) -> Child {
+        let running = Running::from(self.start(run));
+        running.until_asleep();
+        running.into_child()
+    }
+
     /// Makes a file of `bytes`, then as many zeros as make it `length` bytes long, `q`.
     pub(super) fn place(&self, bytes: &[u8], length: u64) {
         let path = self.path("q");
@@ -137,6 +147,14 @@ impl Arena {
         judge_messages(run, ended, base)
     }
 
+    /// Whether the queue that has nothing to do with it is what it was.
+    pub(super) fn judge_bystander(&self) -> Result<(), String> {
+        match fs::read(self.path("bystander")).unwrap() == self.bystander {
+            true => Ok(()),
+            false => Err("it wrote to another queue".into()),
+        }
+    }
+
     fn judge_files(&self, mutated: &Mutated) -> Result<(), String> {
         for entry in fs::read_dir(self.path("")).unwrap() {
             let name = entry.unwrap().file_name();
@@ -144,9 +162,7 @@ impl Arena {
                 return Err(format!("there is a file {name:?}"));
             }
         }
-        if fs::read(self.path("bystander")).unwrap() != self.bystander {
-            return Err("it wrote to another queue".into());
-        }
+        self.judge_bystander()?;
         let mut file = match File::open(self.path("q")) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -73,10 +73,14 @@ pub(super) struct Mutated {
 }
 
 impl Mutated {
+    /// `base` as it is.
+    pub(super) fn none(base: &Base) -> Self {
+        Mutated { bytes: base.bytes.clone(), length: base.bytes.len() as u64, changes: String::new() }
+    }
+
     /// `base` with `first` changed, and often something else.
     pub(super) fn new(base: &Base, first: Site, random: &mut Random) -> Self {
-        let mut mutated =
-            Mutated { bytes: base.bytes.clone(), length: base.bytes.len() as u64, changes: String::new() };
+        let mut mutated = Mutated::none(base);
         if random.below(6) == 0 {
             // So that what is in the redo log is looked at.
             let applied = word32(&mutated.bytes, APPLIED);
@@ -96,7 +100,8 @@ impl Mutated {
         mutated
     }
 
-    fn mutate(&mut self, site: Site, base: &Base, random: &mut Random) {
+    /// Changes a value at `site`. Returns where it is in the file and how many bytes it has.
+    pub(super) fn mutate(&mut self, site: Site, base: &Base, random: &mut Random) -> Option<(usize, usize)> {
         let name = site.to_string();
         let record = match base.records.as_slice() {
             [] => FIRST_UNIT,
@@ -119,14 +124,16 @@ impl Mutated {
             }
             Site::Payload => (record * UNIT + 128 + random.below(128), 1),
             Site::Byte => (STAMP_BYTES as u64 + random.below(self.bytes.len() as u64 - STAMP_BYTES as u64), 1),
-            Site::FileLength => return self.change_length(random),
+            Site::FileLength => {
+                self.change_length(random);
+                return None;
+            }
         };
         // A field of many bytes is changed in one word of it.
         let words = bytes.div_ceil(8);
         let (offset, bytes) = (offset + random.below(words) * 8, bytes.min(8) as usize);
         let mut old = [0; 8];
-        let Some(there) = self.bytes.get(offset as usize..offset as usize + bytes) else { return };
-        old[..bytes].copy_from_slice(there);
+        old[..bytes].copy_from_slice(self.bytes.get(offset as usize..offset as usize + bytes)?);
         let mut new = self.value(u64::from_ne_bytes(old), base, random).to_ne_bytes();
         if new[..bytes] == old[..bytes] {
             new[random.below(bytes as u64) as usize] ^= 1 << random.below(8);
@@ -136,6 +143,7 @@ impl Mutated {
             let checksum = crc32fast::hash(&self.bytes[..STAMP_CHECKSUM as usize]);
             self.change(STAMP_CHECKSUM, &checksum.to_ne_bytes(), "stamp checksum");
         }
+        Some((offset as usize, bytes))
     }
 
     /// Something that nearly means something where `old` was.
