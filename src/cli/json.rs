@@ -123,7 +123,7 @@ mod tests {
             [("{\"a\":1}", "{\"a\":1}"), ("1,\"x\":2", "\"1,\\\"x\\\":2\""), ("", "\"\""), ("[\n]", "\"[\\n]\"")]
         {
             let mut line = Vec::new();
-            message(7, 2, body.as_bytes(), true, &mut line);
+            message(7, 2, body.as_bytes(), true, &mut line).unwrap();
             assert_eq!(String::from_utf8_lossy(&line), format!("{{\"id\":\"7\",\"attempt\":2,\"body\":{shown}}}\n"));
         }
     }

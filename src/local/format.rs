@@ -189,6 +189,9 @@ fields! {
     }
 }
 
+/// Where the redo logs are; an ordinary segment uses the first.
+pub const REDO_LOGS: [u64; 2] = [LOG, SECOND_LOG];
+
 /// Bits of the control word [`STATE`].
 pub(crate) mod state {
     /// Puts are refused; gets go on.

@@ -15,7 +15,8 @@ mod store;
 mod verify;
 
 pub use format::{
-    CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS,
+    CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS,
+    STAMP_FIELDS,
 };
 
 use crate::error::{Error, Result, advice};
@@ -185,7 +186,7 @@ impl LocalQueue {
                 self.name
             )),
             Fault::Memory(bytes) => Error::Other(format!(
-                "there is not enough memory for {bytes} bytes of messages of queue '{}': get them where there is more",
+                "there is no memory for {bytes} bytes of messages of queue '{}': raise the limit on memory (see 'ulimit -v')",
                 self.name
             )),
             Fault::Storage(error) => {

@@ -49,7 +49,10 @@ impl Team {
         let team = Team { sandbox: Sandbox::new() };
         set_mode(&team.sandbox.path(""), 0o755);
         // The one under test may be where only we can go.
-        fs::copy(binary(), team.sandbox.path("ipcq")).unwrap();
+        // By another process: a descriptor of ours would be inherited by those that other tests start at this
+        // moment, and a program that somebody can write to cannot be run.
+        let copied = Command::new("cp").arg(binary()).arg(team.sandbox.path("ipcq")).status();
+        assert!(copied.unwrap().success());
         fs::create_dir(team.sandbox.queues()).unwrap();
         chown(team.sandbox.queues(), Some(ALICE.number), Some(TEAM)).unwrap();
         set_mode(&team.sandbox.queues(), mode);

@@ -76,7 +76,7 @@ fn a_message_for_which_there_is_no_memory_stays_in_the_queue() {
     let message = vec![b'x'; 60 << 20];
     assert_eq!(sandbox.run_with(["put", "jobs"], &message).code, 0);
     let done = sandbox.sh("ulimit -v 100000; ipcq get jobs");
-    assert!(done.refusal(2).contains("there is not enough memory for 62914560 bytes"), "{done:?}");
+    assert!(done.refusal(2).contains("there is no memory for 62914560 bytes"), "{done:?}");
     assert_eq!(sandbox.stat("jobs", "ready"), 1);
     // It is not needed twice.
     let mut command = sandbox.program("sh");

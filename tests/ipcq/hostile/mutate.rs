@@ -2,7 +2,9 @@
 
 use super::bases::Base;
 use crate::harness::Random;
-use ipcq::local::{CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS};
+use ipcq::local::{
+    CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS, STAMP_FIELDS,
+};
 use std::fmt;
 
 /// Bytes in a unit; see ipcq-segment(5), as for all numbers here.
@@ -57,7 +59,10 @@ impl fmt::Display for Site {
 pub(super) fn sites() -> Vec<Site> {
     let mut sites = vec![Site::Pair, Site::Link, Site::Payload, Site::Byte, Site::FileLength];
     sites.extend(STAMP_FIELDS.iter().copied().map(Site::Stamp));
-    sites.extend([HOT_FIELDS, CONTROL_FIELDS, LOG_FIELDS].concat().into_iter().map(Site::Word));
+    sites.extend([HOT_FIELDS, CONTROL_FIELDS].concat().into_iter().map(Site::Word));
+    for log in REDO_LOGS {
+        sites.extend(LOG_FIELDS.iter().map(|field| Site::Word(Field { offset: log + field.offset, ..*field })));
+    }
     sites.extend(OWNER_FIELDS.iter().copied().map(Site::Owner));
     sites.extend(RECORD_FIELDS.iter().copied().map(Site::Record));
     sites
