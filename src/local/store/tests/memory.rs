@@ -49,8 +49,13 @@ impl TestMemory {
 
     /// The same bytes, not recorded.
     pub(super) fn copy(&self) -> Self {
-        let budget = Cell::new(u64::MAX);
-        TestMemory { bytes: self.bytes.clone(), limit: self.limit, recording: None, budget, liar: None }
+        TestMemory { limit: self.limit, ..self.copy_into(Vec::new()) }
+    }
+
+    /// The same bytes, kept in `buffer`, with all the room there is to grow.
+    pub(super) fn copy_into(&self, mut buffer: Vec<u8>) -> Self {
+        buffer.clone_from(&self.bytes);
+        TestMemory { bytes: buffer, limit: u64::MAX, recording: None, budget: Cell::new(u64::MAX), liar: None }
     }
 
     pub(super) fn record(&mut self) {
@@ -150,7 +155,8 @@ impl ReadMemory for TestMemory {
             Some(bytes) => into.copy_from_slice(bytes),
             None => into.fill(0),
         }
-        for word in into.chunks_exact_mut(8) {
+        let words = if self.liar.is_some() { into } else { &mut [] };
+        for word in words.chunks_exact_mut(8) {
             let value = self.perhaps_a_lie(u64::from_ne_bytes((&*word).try_into().unwrap()));
             word.copy_from_slice(&value.to_ne_bytes());
         }
