@@ -1,8 +1,8 @@
-//! Opening, creating and removing queues: the only place that names the backends.
+//! Opening, creating, removing and listing queues: the only place that names the backends.
 
 use crate::error::{Error, Result};
-use crate::local::LocalQueue;
-use crate::name::Address;
+use crate::local::{self, LocalQueue};
+use crate::name::{Address, QueueName};
 use crate::place::Place;
 use crate::queue::{Deadline, Limits, Queue, Verification};
 
@@ -54,4 +54,12 @@ pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Ve
 /// `NoSuchQueue`, `Unusable` if it is not a queue, and whatever prevents it.
 pub fn remove(place: &Place, address: &Address) -> Result<()> {
     LocalQueue::remove(place, address)
+}
+
+/// The names of the queues in `place`, sorted by their bytes.
+///
+/// # Errors
+/// When its directory is not safe, or cannot be read.
+pub fn list(place: &Place) -> Result<Vec<QueueName>> {
+    local::list(place)
 }

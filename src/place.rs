@@ -1,12 +1,9 @@
-//! Where queues live: from an address to the file, and which queues are there.
+//! Where queues live: from an address to the file.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::name::{Address, QueueName, printable};
+use crate::name::Address;
 
 /// What decides where named queues live. The caller fills it in from its environment; the library
 /// never reads that by itself.
@@ -78,37 +75,13 @@ impl Place {
     pub fn home(&self, address: &Address) -> Home {
         match address {
             Address::Path(_) => Home::OnThePath,
-            Address::Named(_) if self.is_default => Home::Private,
-            Address::Named(_) => Home::Chosen,
+            Address::Named(_) => self.home_of_names(),
         }
     }
 
-    /// The names of the queues in this place, sorted by their bytes: its regular files that have
-    /// the name of a queue. A directory that does not exist has none, and is not made.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the directory cannot be read.
-    pub fn list(&self) -> Result<Vec<QueueName>> {
-        let failed = |error| Error::io(format!("list the directory '{}'", printable(&self.directory)), error);
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed)?;
-            let Ok(name) = QueueName::parse(&entry.file_name()) else { continue };
-            match entry.file_type() {
-                Ok(kind) if kind.is_file() => names.push(name),
-                Ok(_) => {}
-                // Removed while we looked.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        names.sort();
-        Ok(names)
+    /// What kind of directory that of named queues is.
+    pub fn home_of_names(&self) -> Home {
+        if self.is_default { Home::Private } else { Home::Chosen }
     }
 }
 
@@ -119,7 +92,6 @@ fn not_empty(variable: &Option<OsString>) -> Option<&OsString> {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
-    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -179,32 +151,5 @@ mod tests {
         let default = Place::from(&surroundings(Path::new("/none")));
         assert_eq!(default.home(&address("jobs")), Home::Private);
         assert_eq!(default.home(&address("./jobs")), Home::OnThePath);
-    }
-
-    #[test]
-    fn the_list_is_sorted_and_has_only_regular_files_with_queue_names() {
-        let directory = tempfile::tempdir().unwrap();
-        for name in ["b", "a", "B", ".ipcq.1.0.tmp", "not a name", "-x"] {
-            fs::write(directory.path().join(name), "").unwrap();
-        }
-        fs::create_dir(directory.path().join("folder")).unwrap();
-        symlink("a", directory.path().join("link")).unwrap();
-        let names = chosen(directory.path()).list().unwrap();
-        assert_eq!(names.iter().map(QueueName::as_str).collect::<Vec<_>>(), ["B", "a", "b"]);
-    }
-
-    #[test]
-    fn listing_a_missing_place_finds_nothing_and_makes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let missing = directory.path().join("missing");
-        assert_eq!(chosen(&missing).list().unwrap(), []);
-        assert!(!missing.exists());
-    }
-
-    #[test]
-    fn listing_something_that_is_no_directory_is_an_error() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let message = chosen(file.path()).list().unwrap_err().to_string();
-        assert!(message.starts_with("cannot list the directory '"), "{message}");
     }
 }

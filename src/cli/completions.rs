@@ -3,6 +3,7 @@
 
 use super::{Outcome, definition, output, place};
 use crate::error::{Error, Result};
+use crate::open;
 use crate::place::Place;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
@@ -53,7 +54,7 @@ pub(super) fn answer_shell() {
 pub(super) fn queues(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let place: Place = place();
-    let names = place.list().unwrap_or_default();
+    let names = open::list(&place).unwrap_or_default();
     names
         .iter()
         .filter(|name| name.as_str().starts_with(&*typed))

@@ -33,7 +33,7 @@ impl Ls {
         }
         let mut unreadable = Vec::new();
         let deadline = Some(Instant::now() + PATIENCE);
-        for name in place.list()? {
+        for name in open::list(place)? {
             match look(place, &name, deadline) {
                 Ok(status) if self.json => stat::object(name.as_str(), &status, &mut text),
                 Ok(status) => rows.push(row(&name, &status)),

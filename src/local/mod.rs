@@ -7,6 +7,7 @@ mod directory;
 mod file;
 mod file_system;
 mod format;
+mod list;
 mod lock;
 mod map;
 mod memory;
@@ -18,6 +19,8 @@ pub use format::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS,
     STAMP_FIELDS,
 };
+
+pub use list::list;
 
 use crate::error::{Error, Result, advice};
 use crate::message::{Run, reserve};

@@ -322,7 +322,8 @@ A closed queue cannot be opened again; remove it, and create a new one.
 "#;
 
 const CLOSE_EXIT: &str = r#".SH EXIT STATUS
-0 if the queue is closed, 4 if there is no such queue, 2 on any other error.
+0 if the queue is closed, 4 if there is no such queue, 2 on any other error, also if another process keeps the queue
+locked for ten seconds.
 "#;
 
 const RM: &str = r#"\fBipcq rm\fR removes queues and every message in them.
@@ -350,7 +351,8 @@ Nothing is created by listing, not even the directory.
 "#;
 
 const LS_EXIT: &str = r#".SH EXIT STATUS
-0 if all queues have been listed, also if there are none; 2 if something in the directory could not be read as a queue.
+0 if all queues have been listed, also if there are none; 2 if something in the directory could not be read as a queue, also
+because another process keeps it locked for a second.
 The others are listed all the same.
 "#;
 
@@ -385,7 +387,8 @@ With \fB\-\-json\fR there is an object on a line of its own for each queue, with
 "#;
 
 const STAT_EXIT: &str = r#".SH EXIT STATUS
-0 if all queues have been shown, 4 if one is not there, 2 on any other error.
+0 if all queues have been shown, 4 if one is not there, 2 on any other error, also if another process keeps one
+locked for a second.
 The others are shown all the same.
 "#;
 

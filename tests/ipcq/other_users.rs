@@ -315,6 +315,7 @@ fn a_directory_that_a_stranger_has_planted_for_everyone_is_refused() {
     set_mode(&team.sandbox.queues(), 0o1777);
     team.is_refused(&ALICE, "the directory belongs to user 21003, not to you (user 21001), who lets anyone put");
     team.run(&ALICE, "create other").refusal(2);
+    team.run(&ALICE, "ls").refusal(2);
     assert_eq!(fs::read_dir(team.sandbox.queues()).unwrap().count(), 1);
 }
 
@@ -427,6 +428,18 @@ fn a_member_that_truncates_the_queue_crashes_and_hangs_nobody() {
         let listing = team.run(&ALICE, "ls");
         assert_eq!((listing.code, listing.text()), (2, "other  0  0  0  0  0  67108864  open\n"));
     }
+}
+
+#[test]
+fn a_member_that_makes_the_file_a_huge_one_changes_nothing() {
+    let Some(team) = Team::with_queue() else { return };
+    team.ok(&ALICE, "put jobs first");
+    team.truncate(1 << 40);
+    team.ok(&ALICE, "put jobs second");
+    assert_eq!(team.ok(&ALICE, "get jobs -n 2"), "first\nsecond\n");
+    team.ok(&ALICE, "close jobs");
+    assert_eq!(team.run(&ALICE, "get jobs").code, 3);
+    assert_eq!(team.ok(&ALICE, "ls"), "jobs  0  0  0  0  0  67108864  drained\n");
 }
 
 #[test]

@@ -5,6 +5,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// Commands that use a queue of the default directory, or the directory itself.
+const USES: [&str; 7] =
+    ["create jobs", "put jobs message --create", "put jobs message", "get jobs", "stat jobs", "rm jobs", "ls"];
+
 /// Asserts that `script` ends well and prints `expected`, where /dev/shm is empty and nobody else's. It has a
 /// copy of `ipcq` that every user may run, in /dev/shm/.bin.
 fn prints_with_fresh_shared_memory(script: &str, expected: &str) {
@@ -92,8 +96,7 @@ fn a_default_directory_that_somebody_else_has_made_is_not_trusted() {
     if !are_root() {
         return;
     }
-    for command in ["create jobs", "put jobs message --create", "put jobs message", "get jobs", "stat jobs", "rm jobs"]
-    {
+    for command in USES {
         is_refused_with_fresh_shared_memory(
             &format!("mkdir -m 700 /dev/shm/ipcq-0; chown 1234 /dev/shm/ipcq-0; ipcq {command}"),
             "the directory belongs to user 1234, not to you (user 0)",
@@ -102,11 +105,34 @@ fn a_default_directory_that_somebody_else_has_made_is_not_trusted() {
 }
 
 #[test]
+fn a_default_directory_that_another_user_has_planted_for_an_ordinary_user_is_not_trusted() {
+    if !are_root() {
+        return;
+    }
+    let commands = USES.join("; as 1234 ipcq ");
+    let sentence = "ipcq: /dev/shm/ipcq-1234: the directory belongs to user 5678, not to you (user 1234): \
+                    have it removed, or set IPCQ_DIR to a directory of your own\n";
+    for mode in ["755", "777", "1777"] {
+        prints_with_fresh_shared_memory(
+            &format!(
+                "as() {{ user=$1; shift; setpriv --reuid \"$user\" --regid \"$user\" --clear-groups \"$@\"; }}
+                 as 5678 mkdir /dev/shm/ipcq-1234 && as 5678 chmod {mode} /dev/shm/ipcq-1234
+                 {{ as 1234 ipcq {commands}; }} 2>&1
+                 ls -A /dev/shm/ipcq-1234"
+            ),
+            &sentence.repeat(USES.len()),
+        );
+    }
+}
+
+#[test]
 fn a_default_directory_that_is_a_link_is_not_followed() {
-    is_refused_with_fresh_shared_memory(
-        "mkdir -m 700 /dev/shm/elsewhere; ln -s elsewhere /dev/shm/ipcq-0; ipcq create jobs",
-        "is a symbolic link",
-    );
+    for command in USES {
+        is_refused_with_fresh_shared_memory(
+            &format!("mkdir -m 700 /dev/shm/elsewhere; ln -s elsewhere /dev/shm/ipcq-0; ipcq {command}"),
+            "is a symbolic link",
+        );
+    }
 }
 
 #[test]

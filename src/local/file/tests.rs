@@ -150,7 +150,7 @@ fn a_temporary_name_that_was_left_behind_is_passed_over() {
     let directory = Directory::open(top.path(), Home::Chosen).unwrap().unwrap();
     let (_file, left_behind) = segment.create_temporary(&directory).unwrap();
     segment.create_under_temporary_name(&directory, |_| Ok(())).unwrap();
-    assert_eq!(place(top.path()).list().unwrap().len(), 1);
+    assert_eq!(crate::local::list(&place(top.path())).unwrap().len(), 1);
     assert!(top.path().join(left_behind).exists());
 }
 
