@@ -48,9 +48,8 @@ impl Team {
         }
         let team = Team { sandbox: Sandbox::new() };
         set_mode(&team.sandbox.path(""), 0o755);
-        // The one under test may be where only we can go.
-        // By another process: a descriptor of ours would be inherited by those that other tests start at this
-        // moment, and a program that somebody can write to cannot be run.
+        // The one under test may be where only we can go. Were the copy written by this process, children of other
+        // tests could keep it open for writing, and so from being run.
         let copied = Command::new("cp").arg(binary()).arg(team.sandbox.path("ipcq")).status();
         assert!(copied.unwrap().success());
         fs::create_dir(team.sandbox.queues()).unwrap();

@@ -52,12 +52,12 @@ fn a_payload_is_not_longer_than_all_that_was_handed_out() {
 #[test]
 fn a_payload_that_goes_round_in_a_circle_comes_to_an_end() {
     for circle in 1..6 {
-        let mut store = after(&[Operation::whole(3_000), Operation::whole(5 << 20)]);
+        let mut store = after(&[Operation::whole(3_000), Operation::whole(20_000)]);
         let record = first_record(&store);
         let first = store.memory.load32(record + format::RECORD_FIRST_UNIT);
-        // The last of the circle leads back to the third unit, and there seem to be megabytes.
+        // The last of the circle leads back to the third unit, and there seems to be much.
         store.memory.store32(format::link_offset(first + 2 + circle), first + 2);
-        store.memory.store(record + format::RECORD_LENGTH, 5 << 20);
+        store.memory.store(record + format::RECORD_LENGTH, 20_000);
         let leases = take(&mut store, 1).unwrap();
         is_damaged(store.read(&leases[0], &mut Vec::new()), "payload checksum");
     }
