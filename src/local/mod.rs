@@ -39,9 +39,9 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{Fault, Lease, Store};
 
-/// How long a sleeper sleeps at most: whoever was woken for a message may have died with the wake-up,
-/// and a file can be unlinked by hand.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a sleeper sleeps at most. Not everything wakes it: who was woken for a message, or took it,
+/// may have been killed since, and a file can be unlinked by hand.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long a large queue stays empty before its storage is given back.
 const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
 /// How long a process that stays may go on without noticing that its queue was unlinked by hand.
@@ -65,6 +65,9 @@ pub struct LocalQueue {
     owners_checked: Option<Instant>,
     /// What the data wake word read when the last take with `watch`, or without, found nothing.
     seen: u32,
+    /// What the wake words read when we were counted among those who wait for data, and for space.
+    counted_for_data: Option<u32>,
+    counted_for_space: Option<u32>,
     /// When the file was last seen to have a name.
     name_checked: Option<Instant>,
     /// Takes that found nothing since the last that found something.
@@ -117,8 +120,8 @@ impl LocalQueue {
             let reason = "it is not an ipcq segment, so it is left alone".into();
             return Err(Error::Unusable { path: printable(segment.path()), reason });
         }
-        // Unlinked first: were we killed between the two, sleepers would find the file gone within
-        // a second, while a marked file that is still there would serve nobody.
+        // Unlinked first: were we killed between the two, sleepers would find the file gone when
+        // they look again, while a marked file that is still there would serve nobody.
         segment.unlink()?;
         if let Ok(mut queue) = Self::on(segment, address, file) {
             queue.name_checked = Some(Instant::now());
@@ -141,6 +144,8 @@ impl LocalQueue {
             frames: Vec::new(),
             owners_checked: None,
             seen: 0,
+            counted_for_data: None,
+            counted_for_space: None,
             name_checked: None,
             idle_looks: 0,
         })
@@ -241,7 +246,7 @@ impl LocalQueue {
                 self.store.trim().map_err(|fault| self.fault(fault))?;
             }
             self.idle_looks += 1;
-            self.store.register_data_waiter();
+            self.counted_for_data = Some(self.store.register_data_waiter(self.counted_for_data));
         }
         Ok(if taken == store::Taken::Drained { Taken::Drained } else { Taken::Nothing })
     }
@@ -257,7 +262,8 @@ impl LocalQueue {
                 // A dead consumer's leases cannot make room, but whoever takes them next can.
                 self.return_leases_of_the_dead()?;
                 if wait {
-                    self.seen = self.store.register_space_waiter();
+                    self.seen = self.store.register_space_waiter(self.counted_for_space);
+                    self.counted_for_space = Some(self.seen);
                 }
                 Ok(None)
             }

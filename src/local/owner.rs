@@ -4,7 +4,7 @@ use super::{LocalQueue, lock};
 use crate::error::{Error, Result};
 use std::time::{Duration, Instant};
 
-/// How often to look while others hold leases: nothing wakes a sleeper when one of them is killed.
+/// How often to look while others hold leases: nothing wakes anyone when one of them is killed.
 const LOOK_FOR_DEAD_OWNERS: Duration = Duration::from_millis(200);
 
 impl LocalQueue {

@@ -68,6 +68,11 @@ impl Sandbox {
         Sandbox { directory: TempDir::new_in(directory).expect("a temporary directory") }
     }
 
+    /// A sandbox in memory, where queues usually are and nobody waits for a disk, if there is such a place.
+    pub(crate) fn in_memory() -> Self {
+        Sandbox { directory: TempDir::new_in("/dev/shm").unwrap_or_else(|_| Sandbox::new().directory) }
+    }
+
     /// A sandbox with these queues, whose names are separated by blanks.
     pub(crate) fn with_queues(names: &str) -> Self {
         let sandbox = Sandbox::new();
@@ -142,6 +147,13 @@ impl Sandbox {
         stuck(self.ipcq(arguments.split_whitespace()))
     }
 
+    /// The same while there is no message yet: it sleeps.
+    pub(crate) fn stuck_later(&self, arguments: &str) -> (Running, PipeReader) {
+        let (running, reader) = start_into_full_pipe(self.ipcq(arguments.split_whitespace()));
+        running.until_asleep();
+        (running, reader)
+    }
+
     /// Runs a script with `sh`.
     pub(crate) fn sh(&self, script: &str) -> Done {
         Running::from(self.program("sh").args(["-c", script]).spawn().expect("sh starts")).end()
@@ -182,13 +194,17 @@ impl Sandbox {
 }
 
 /// The same as [`Sandbox::stuck`], for a consumer that is started in another way.
-pub(crate) fn stuck(mut command: Command) -> (Running, PipeReader) {
+pub(crate) fn stuck(command: Command) -> (Running, PipeReader) {
+    let (running, reader) = start_into_full_pipe(command);
+    running.until_writing();
+    (running, reader)
+}
+
+fn start_into_full_pipe(mut command: Command) -> (Running, PipeReader) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETPIPE_SZ).expect("a pipe has a size");
     writer.write_all(&vec![0; size as usize]).expect("a pipe holds as much as it says");
-    let running = Running::from(command.stdout(writer).spawn().expect("the consumer starts"));
-    running.until_writing();
-    (running, reader)
+    (Running::from(command.stdout(writer).spawn().expect("the consumer starts")), reader)
 }
 
 /// Writes `input` to a process and waits for its end.
@@ -257,13 +273,16 @@ impl Running {
 
     /// Waits until the process is in the middle of a write, where it stays only if nobody reads.
     pub(crate) fn until_writing(&self) {
-        until("the process writes", || self.system_call() == WRITE);
+        until("the process writes", || self.is_writing());
     }
 
-    /// The number of the system call that the process is in, or something else if it is in none.
+    /// Whether the process is in the middle of a write.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.system_call() == WRITE
+    }
+
     fn system_call(&self) -> String {
-        let call = std::fs::read_to_string(format!("/proc/{}/syscall", self.pid())).unwrap_or_default();
-        call.split(' ').next().unwrap_or_default().to_owned()
+        system_call(self.pid())
     }
 
     /// Waits for the end, which must be with this code and this output.
@@ -297,9 +316,16 @@ impl Drop for Running {
 }
 
 /// Numbers of system calls as /proc shows them; the first differs between architectures.
-const FUTEX: &str = if cfg!(target_arch = "x86_64") { "202" } else { "98" };
-const FUTEX_WAITV: &str = "449";
-const WRITE: &str = if cfg!(target_arch = "x86_64") { "1" } else { "64" };
+pub(crate) const FUTEX: &str = if cfg!(target_arch = "x86_64") { "202" } else { "98" };
+pub(crate) const FUTEX_WAITV: &str = "449";
+pub(crate) const READ: &str = if cfg!(target_arch = "x86_64") { "0" } else { "63" };
+pub(crate) const WRITE: &str = if cfg!(target_arch = "x86_64") { "1" } else { "64" };
+
+/// The number of the system call that a process is in, or something else if it is in none.
+pub(crate) fn system_call(pid: u32) -> String {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.split_whitespace().next().unwrap_or_default().to_owned()
+}
 
 /// Waits for `condition`, looking often; fails the test after half a minute.
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {

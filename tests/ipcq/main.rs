@@ -26,6 +26,7 @@ mod other_users;
 mod places;
 mod programs;
 mod readme;
+mod recovery;
 mod removal;
 mod signals;
 mod streams;

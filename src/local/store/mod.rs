@@ -129,21 +129,25 @@ impl<M: Memory> Store<M> {
     }
 
     /// Notes that the calling process is about to sleep until there is data, and says what the wake
-    /// word reads now.
-    pub(crate) fn register_data_waiter(&mut self) -> u32 {
-        self.register(format::DATA_WAKE, format::DATA_WAITERS)
+    /// word reads now. `counted` is what it said when the process was noted before.
+    pub(crate) fn register_data_waiter(&mut self, counted: Option<u32>) -> u32 {
+        self.register(format::DATA_WAKE, format::DATA_WAITERS, counted)
     }
 
     /// The same for space.
-    pub(crate) fn register_space_waiter(&mut self) -> u32 {
-        self.register(format::SPACE_WAKE, format::SPACE_WAITERS)
+    pub(crate) fn register_space_waiter(&mut self, counted: Option<u32>) -> u32 {
+        self.register(format::SPACE_WAKE, format::SPACE_WAITERS, counted)
     }
 
     /// Waiters are only ever counted too high: one that gives up or is killed stays counted until
     /// the next wake of all. A count that is too high costs a system call, one too low a lost wake-up.
-    fn register(&mut self, word: u64, waiters: u64) -> u32 {
-        let count = self.memory.load32(waiters);
-        self.memory.store32(waiters, count.saturating_add(1));
-        self.memory.load32(word)
+    /// Whoever looks again while nobody has been woken is counted still.
+    fn register(&mut self, word: u64, waiters: u64, counted: Option<u32>) -> u32 {
+        let now = self.memory.load32(word);
+        if counted != Some(now) {
+            let count = self.memory.load32(waiters);
+            self.memory.store32(waiters, count.saturating_add(1));
+        }
+        now
     }
 }

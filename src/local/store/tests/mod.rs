@@ -10,6 +10,7 @@ mod memory;
 mod model;
 mod power;
 mod soundness;
+mod waiters;
 mod world;
 
 /// A small generator of numbers (splitmix64): the same seed gives the same test, on every machine.

@@ -1,0 +1,117 @@
+//! What a killed process leaves behind keeps nobody waiting: not who comes next, and not who sleeps already.
+
+use crate::harness::{Running, Sandbox, until};
+use std::io::PipeReader;
+use std::time::{Duration, Instant};
+
+/// Nobody waits longer than this for what a dead process has left behind.
+const RECOVERY: Duration = Duration::from_millis(250);
+
+/// Asserts that `recover`, which returns how long it took until things went on, takes no longer than that
+/// where the machine has no other work: at least once in a few times.
+fn assert_recovers(mut recover: impl FnMut() -> Duration) {
+    let times: Vec<_> = (0..3).map(|_| recover()).collect();
+    println!("{times:?}");
+    assert!(times.iter().any(|time| *time <= RECOVERY), "{times:?}");
+}
+
+/// Waits until one of `waiters` has ended, with exit code 0.
+fn until_one_ends(waiters: &mut Vec<Running>) {
+    let mut ended = None;
+    until("one of them ends", || {
+        ended = waiters.iter_mut().position(|waiter| waiter.child().try_wait().unwrap().is_some());
+        ended.is_some()
+    });
+    assert_eq!(waiters.swap_remove(ended.unwrap()).end().code, 0);
+}
+
+/// Waits until one of `waiters`, each of them with the reader of its output, writes.
+fn until_one_writes(waiters: &mut Vec<(Running, PipeReader)>) -> (Running, PipeReader) {
+    let mut writes = None;
+    until("one of them writes", || {
+        writes = waiters.iter().position(|(waiter, _)| waiter.is_writing());
+        writes.is_some()
+    });
+    waiters.swap_remove(writes.unwrap())
+}
+
+#[test]
+fn whoever_comes_next_gets_the_message_of_a_killed_consumer_at_once() {
+    let sandbox = Sandbox::with_queues("jobs");
+    assert_recovers(|| {
+        sandbox.ok("put jobs message");
+        let (consumer, _reader) = sandbox.stuck("get jobs");
+        consumer.signal("KILL");
+        consumer.end();
+        let start = Instant::now();
+        // It does not wait at all.
+        assert_eq!(sandbox.ok("get jobs -t 0"), "message\n");
+        start.elapsed()
+    });
+}
+
+#[test]
+fn the_message_of_a_killed_consumer_reaches_those_who_have_seen_that_it_is_taken() {
+    assert_recovers(|| {
+        let sandbox = Sandbox::with_queues("jobs");
+        sandbox.ok("put jobs message");
+        let (consumer, _reader) = sandbox.stuck("get jobs");
+        let mut waiters = vec![sandbox.asleep("get jobs"), sandbox.asleep("get jobs -f")];
+        let start = Instant::now();
+        consumer.signal("KILL");
+        until_one_ends(&mut waiters);
+        start.elapsed()
+    });
+}
+
+#[test]
+fn the_message_of_a_killed_consumer_reaches_those_who_slept_when_it_was_taken() {
+    assert_recovers(|| {
+        let sandbox = Sandbox::with_queues("jobs");
+        // Of so many only one is woken for a message, and none of them can write what it takes.
+        let mut waiters: Vec<_> = (0..20).map(|_| sandbox.stuck_later("get jobs")).collect();
+        sandbox.ok("put jobs message");
+        let (consumer, _reader) = until_one_writes(&mut waiters);
+        let start = Instant::now();
+        consumer.signal("KILL");
+        until_one_writes(&mut waiters);
+        start.elapsed()
+    });
+}
+
+#[test]
+fn a_closed_queue_is_drained_when_those_who_sleep_have_got_what_a_killed_consumer_had() {
+    assert_recovers(|| {
+        let sandbox = Sandbox::with_queues("jobs");
+        sandbox.ok("put jobs message");
+        let (consumer, _reader) = sandbox.stuck("get jobs");
+        sandbox.ok("close jobs");
+        let mut followers = vec![sandbox.asleep("get jobs -f"), sandbox.asleep("get jobs -f")];
+        let start = Instant::now();
+        consumer.signal("KILL");
+        until_one_ends(&mut followers);
+        until_one_ends(&mut followers);
+        start.elapsed()
+    });
+}
+
+#[test]
+fn sleepers_notice_soon_that_the_file_is_gone_though_nobody_told_them() {
+    for command in ["get jobs", "put full more"] {
+        assert_recovers(|| {
+            let sandbox = Sandbox::with_queues("jobs");
+            sandbox.ok("create full --max-items 1");
+            sandbox.ok("put full first");
+            let mut waiter = sandbox.asleep(command);
+            let start = Instant::now();
+            // This much an rm has done that was killed before it told anyone.
+            for queue in ["jobs", "full"] {
+                std::fs::remove_file(sandbox.queues().join(queue)).unwrap();
+            }
+            until("it ends", || waiter.child().try_wait().unwrap().is_some());
+            let time = start.elapsed();
+            waiter.ends(4, "");
+            time
+        });
+    }
+}
