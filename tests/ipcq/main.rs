@@ -29,6 +29,7 @@ mod readme;
 mod recovery;
 mod removal;
 mod signals;
+mod storm;
 mod streams;
 mod too_large;
 mod verify;
