@@ -29,6 +29,9 @@ mod readme;
 mod recovery;
 mod removal;
 mod signals;
+// Where the tracer knows how system calls are done.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod single_step;
 mod storm;
 mod streams;
 mod too_large;
