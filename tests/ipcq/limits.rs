@@ -19,6 +19,7 @@ fn limited(sandbox: &Sandbox, limit: &str, arguments: &str, input: &[u8]) -> Opt
 /// agree with that.
 fn works_on_with(sandbox: &Sandbox, lines: &str) {
     let bytes = lines.len() - lines.lines().count();
+    assert!(sandbox.ok("verify jobs").starts_with("jobs: sound"));
     for (key, figure) in [("ready", lines.lines().count()), ("leased", 0), ("bytes", bytes)] {
         assert_eq!(sandbox.stat("jobs", key), figure, "{key}");
     }

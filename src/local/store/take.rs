@@ -76,7 +76,7 @@ impl<M: Memory> Store<M> {
     }
 
     fn take_frames(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
-        let limited = self.stamp.max_items != format::NO_LIMIT;
+        let (capacity, limited) = (self.stamp.capacity, self.stamp.max_items != format::NO_LIMIT);
         let frames_at_once = self.frames_at_once();
         let already = leases.len();
         if let Some(nothing) = self.nothing_to_take() {
@@ -93,6 +93,12 @@ impl<M: Memory> Store<M> {
             let record = *transaction.record("first ready", unit)?;
             if record.state() != Some(State::Ready) {
                 return damaged("frame state", format!("of the ready unit {unit} is {}", record.state_number()));
+            }
+            if record.message_bytes() > capacity {
+                return damaged(
+                    "payload bytes",
+                    format!("of unit {unit} are {}, more than the capacity", record.length()),
+                );
             }
             let taken = if u64::from(record.count()) <= want.messages - messages {
                 transaction.remove_first_ready(unit)?;

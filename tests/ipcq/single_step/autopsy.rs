@@ -68,7 +68,8 @@ impl Copies {
 
     /// Whether everything in the copy is as it must be, be it seen or not.
     fn is_sound(&self) -> Result<(), Wrong> {
-        Ok(())
+        let found = open::verify(&self.place, &self.address, None).map_err(wrong)?;
+        if found.is_sound() { Ok(()) } else { Err(format!("{:?}", found.findings)) }
     }
 
     /// Puts something, takes everything, and returns what was there before.
@@ -111,7 +112,7 @@ fn take_all(queue: &mut dyn Queue) -> ipcq::error::Result<Vec<(u64, Vec<u8>)>> {
             queue.read(index, &mut payload)?;
             messages.extend((frame.first_id..).zip(frame.run(&payload).messages().map(<[u8]>::to_vec)));
         }
-        queue.settle(frames.iter().map(|frame| frame.count).sum(), true)?;
+        queue.settle(frames.iter().map(|frame| frame.count).sum(), true, None)?;
     }
     Ok(messages)
 }

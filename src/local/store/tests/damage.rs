@@ -50,6 +50,18 @@ fn a_payload_is_not_longer_than_all_that_was_handed_out() {
 }
 
 #[test]
+fn a_payload_is_not_longer_than_the_capacity() {
+    let mut world = World::new(3_000, format::NO_LIMIT);
+    world.apply(Operation::lines(20, 100));
+    let mut store = world.store;
+    let length_at = first_record(&store) + format::RECORD_LENGTH;
+    store.memory.store(length_at, 3_021);
+    is_damaged(take(&mut store, 20), "payload bytes");
+    store.memory.store(length_at, 3_020);
+    take(&mut store, 20).unwrap();
+}
+
+#[test]
 fn a_payload_that_goes_round_in_a_circle_comes_to_an_end() {
     for circle in 1..6 {
         let mut store = after(&[Operation::whole(3_000), Operation::whole(20_000)]);
