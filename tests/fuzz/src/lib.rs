@@ -1,0 +1,91 @@
+//! A directory of queues in memory, for the fuzz targets.
+
+use ipcq::local::{CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS};
+use ipcq::name::Address;
+use ipcq::place::{Place, Surroundings};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A directory of queues that is removed at the end.
+pub struct Queues {
+    directory: TempDir,
+    place: Place,
+}
+
+impl Queues {
+    /// A new one, in shared memory where there is some.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory");
+        let place = Place::from(&Surroundings {
+            ipcq_dir: Some(directory.path().join("queues").into()),
+            tmpdir: None,
+            uid: 0,
+            shared_memory: PathBuf::from("/dev/shm"),
+        });
+        std::fs::create_dir(place.directory()).expect("a directory of queues");
+        Queues { directory, place }
+    }
+
+    /// Where the queues are.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The file of the queue called `name`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.place.directory().join(name)
+    }
+
+    /// A file that is no queue.
+    pub fn other_file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The names of all files in the directory of queues, sorted.
+    pub fn files(&self) -> Vec<String> {
+        names(self.place.directory())
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("the directory can be read");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry can be read").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The address of the queue called `name`.
+pub fn address(name: &str) -> Address {
+    Address::parse(OsStr::new(name)).expect("it is a name")
+}
+
+/// The tables of fields at fixed places: the stamp's first.
+pub const FIXED: [&[Field]; 4] = [STAMP_FIELDS, HOT_FIELDS, CONTROL_FIELDS, LOG_FIELDS];
+/// The fields of an owner's entry.
+pub const OWNER: &[Field] = OWNER_FIELDS;
+/// The fields of a frame's record.
+pub const RECORD: &[Field] = RECORD_FIELDS;
+
+/// Bytes of the stamp; see ipcq-segment(5), as for all these numbers.
+pub const STAMP_BYTES: usize = 128;
+/// Where the stamp's checksum of all before it is.
+pub const STAMP_CHECKSUM: usize = 124;
+/// Where the number of changes that are committed is.
+pub const COMMIT: usize = 128;
+/// Where the number of changes that are applied is.
+pub const APPLIED: usize = 132;
+/// Where the pairs of the redo log start.
+pub const LOG_FIRST: usize = 4112;
+/// Where the entries of owners start.
+pub const OWNERS: usize = 8192;
+/// Bytes in the entry of an owner.
+pub const OWNER_BYTES: usize = 64;
+/// Bytes in a unit.
+pub const UNIT: usize = 256;
+/// Units in a group.
+pub const UNITS_PER_GROUP: usize = 64;
+/// The first unit that is handed out.
+pub const FIRST_UNIT: usize = 65;
