@@ -16,7 +16,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, mkfifo};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -265,9 +266,11 @@ impl Tracee {
         let child = shell.spawn().unwrap();
         let pid = pid_of(&child);
         let mut tracee = Tracee { child, pid, has_ended: false, protected: Vec::new(), call_instruction: 0 };
+        // Opened when the shell has opened it too: it does not become another program before we see it.
+        let mut gate_writer = OpenOptions::new().write(true).open(&gate).unwrap();
         let options = Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACESYSGOOD;
         ptrace::seize(pid, options).unwrap();
-        fs::write(&gate, "\n").unwrap();
+        gate_writer.write_all(b"\n").unwrap();
         assert_eq!(tracee.wait(), Stop::Exec);
         fs::remove_file(gate).unwrap();
         tracee
