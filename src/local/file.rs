@@ -361,13 +361,14 @@ impl SegmentFile {
     }
 }
 
-/// Whether the open `file` still has a name: it has none once it was removed, or another file was moved
-/// over it.
+/// The length of the open `file` in bytes, if it still has a name: it has none once it was removed, or
+/// another file was moved over it.
 ///
 /// # Errors
 /// When the system cannot tell.
-pub(crate) fn has_name(file: &File) -> io::Result<bool> {
-    Ok(file.metadata()?.nlink() > 0)
+pub(crate) fn length_if_named(file: &File) -> io::Result<Option<u64>> {
+    let metadata = file.metadata()?;
+    Ok(Some(metadata.len()).filter(|_| metadata.nlink() > 0))
 }
 
 fn is_shared(mode: u32) -> bool {

@@ -44,8 +44,9 @@ use store::{Fault, Lease, Store};
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long a large queue stays empty before its storage is given back.
 const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
-/// How long a process that stays may go on without noticing that its queue was unlinked by hand.
-const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(50);
+/// How long a process that stays may go on without noticing that its queue's file was unlinked or truncated
+/// by hand.
+const LOOK_AT_FILE: Duration = Duration::from_millis(50);
 
 /// A run of at least this many bytes comes from a stream that moves in bulk.
 const STREAMED_RUN: usize = 32 << 10;
@@ -68,8 +69,8 @@ pub struct LocalQueue {
     /// What the wake words read when we were counted among those who wait for data, and for space.
     counted_for_data: Option<u32>,
     counted_for_space: Option<u32>,
-    /// When the file was last seen to have a name.
-    name_checked: Option<Instant>,
+    /// When the file was last seen to have a name and to be as long as it should be.
+    file_checked: Option<Instant>,
     /// Takes that found nothing since the last that found something.
     idle_looks: u32,
 }
@@ -124,7 +125,7 @@ impl LocalQueue {
         // they look again, while a marked file that is still there would serve nobody.
         segment.unlink()?;
         if let Ok(mut queue) = Self::on(segment, address, file) {
-            queue.name_checked = Some(Instant::now());
+            queue.file_checked = Some(Instant::now());
             // The queue is gone in any case; those who cannot be told will notice.
             let _ = queue
                 .locked(Some(Instant::now()), |queue| queue.store.mark_removed().map_err(|fault| queue.fault(fault)));
@@ -146,7 +147,7 @@ impl LocalQueue {
             seen: 0,
             counted_for_data: None,
             counted_for_space: None,
-            name_checked: None,
+            file_checked: None,
             idle_looks: 0,
         })
     }
@@ -164,20 +165,24 @@ impl LocalQueue {
 
     /// Brings the segment, and our view of it, to where an operation can start.
     fn prepare(&mut self) -> Result<()> {
+        let truncated =
+            || Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() };
         let now = Instant::now();
-        if self.name_checked.is_none_or(|checked| now - checked > LOOK_FOR_REMOVAL) {
-            let named = file::has_name(self.store.memory().file());
-            if !named.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))? {
+        if self.file_checked.is_none_or(|checked| now - checked > LOOK_AT_FILE) {
+            let length = file::length_if_named(self.store.memory().file());
+            let Some(length) = length.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))?
+            else {
                 return Err(Error::Removed { name: self.name.clone() });
+            };
+            // Whoever sleeps would not notice otherwise: it touches the first pages only.
+            if length < self.store.memory().load(format::GROWN) {
+                return Err(self.fault(truncated()));
             }
-            self.name_checked = Some(now);
+            self.file_checked = Some(now);
         }
         if let Err(error) = self.store.reach() {
             return Err(match error.kind() {
-                io::ErrorKind::UnexpectedEof => self.fault(Fault::Damaged {
-                    field: "grown",
-                    problem: "is more than the file has: it has been truncated".into(),
-                }),
+                io::ErrorKind::UnexpectedEof => self.fault(truncated()),
                 _ => Error::io(format!("map queue '{}'", self.name), error),
             });
         }

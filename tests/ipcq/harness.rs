@@ -1,7 +1,7 @@
 //! A directory of its own and an empty environment for every test, and ways to run `ipcq` in it.
 
 use std::ffi::OsStr;
-use std::io::{PipeReader, Write};
+use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -159,6 +159,27 @@ impl Sandbox {
         Running::from(self.program("sh").args(["-c", script]).spawn().expect("sh starts")).end()
     }
 
+    /// An `ipcq` command that runs in a namespace of its own of that kind, which dies with it; with options of
+    /// unshare(1). `None`: that is not permitted here.
+    pub(crate) fn unshared(&self, options: &[&str], arguments: &str) -> Option<Command> {
+        let map: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--map-root-user"] };
+        let unshare = || {
+            let mut command = self.program("unshare");
+            command.args(["--fork", "--kill-child"]).args(map).args(options);
+            command
+        };
+        if !have("unshare") {
+            return None;
+        }
+        if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+            skip("no namespace can be made");
+            return None;
+        }
+        let mut command = unshare();
+        command.arg(binary()).args(arguments.split_whitespace());
+        Some(command)
+    }
+
     /// Runs a script with `sh` as root where nobody else sees what it mounts. `None`: that is not permitted here.
     pub(crate) fn with_mounts(&self, script: &str) -> Option<Done> {
         let root = nix::unistd::geteuid().is_root();
@@ -201,10 +222,16 @@ pub(crate) fn stuck(command: Command) -> (Running, PipeReader) {
 }
 
 fn start_into_full_pipe(mut command: Command) -> (Running, PipeReader) {
+    let (reader, writer) = full_pipe();
+    (Running::from(command.stdout(writer).spawn().expect("the consumer starts")), reader)
+}
+
+/// A pipe into which not another byte goes until somebody reads.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETPIPE_SZ).expect("a pipe has a size");
     writer.write_all(&vec![0; size as usize]).expect("a pipe holds as much as it says");
-    (Running::from(command.stdout(writer).spawn().expect("the consumer starts")), reader)
+    (reader, writer)
 }
 
 /// Writes `input` to a process and waits for its end.

@@ -19,6 +19,7 @@ mod generated;
 mod guarantees_manual;
 mod hostile;
 mod limits;
+mod in_use;
 mod manual_sections;
 mod many;
 mod odd_messages;

@@ -308,15 +308,15 @@ fn a_file_has_a_name_until_it_is_removed_or_replaced() {
     let top = tempdir().unwrap();
     let segment = named(&top.path().join("queues"), "q");
     let first = segment.create(0o600, false, nothing).unwrap();
-    assert!(has_name(&first).unwrap());
-    assert!(has_name(&segment.open().unwrap()).unwrap());
+    assert_eq!(length_if_named(&first).unwrap(), Some(0));
+    assert_eq!(length_if_named(&segment.open().unwrap()).unwrap(), Some(0));
     segment.unlink().unwrap();
-    assert!(!has_name(&first).unwrap());
+    assert_eq!(length_if_named(&first).unwrap(), None);
     let second = segment.create(0o600, false, nothing).unwrap();
-    assert!(has_name(&second).unwrap());
+    assert!(length_if_named(&second).unwrap().is_some());
     fs::write(top.path().join("other"), "").unwrap();
     fs::rename(top.path().join("other"), segment.path()).unwrap();
-    assert!(!has_name(&second).unwrap());
+    assert_eq!(length_if_named(&second).unwrap(), None);
 }
 
 #[test]
