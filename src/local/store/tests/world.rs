@@ -119,7 +119,8 @@ pub(super) struct World {
     pub(super) model: Model,
     /// The leases of each owner in the order in which they were taken.
     pub(super) held: BTreeMap<u32, Vec<Held>>,
-    clock: u64,
+    /// Operations so far.
+    operations: u64,
 }
 
 impl World {
@@ -134,7 +135,7 @@ impl World {
 
     fn of(stamp: Stamp) -> Self {
         let store = Store::new(TestMemory::new(&stamp), stamp);
-        World { store, model: Model::new(&stamp), held: BTreeMap::new(), clock: 1 }
+        World { store, model: Model::new(&stamp), held: BTreeMap::new(), operations: 1 }
     }
 
     /// A queue of random limits, small enough to be full often.
@@ -145,12 +146,12 @@ impl World {
 
     pub(super) fn copy(&self) -> Self {
         let store = Store::new(self.store.memory.copy(), self.store.stamp);
-        World { store, model: self.model.clone(), held: self.held.clone(), clock: self.clock }
+        World { store, model: self.model.clone(), held: self.held.clone(), operations: self.operations }
     }
 
     /// Does `operation` and compares everything that can be seen.
     pub(super) fn apply(&mut self, operation: Operation) {
-        self.clock += 1;
+        self.operations += 1;
         match operation {
             PutRun { framing, count, shortest, longest, together } => {
                 self.put(framing, count, shortest, longest, together);
@@ -182,12 +183,18 @@ impl World {
         assert_eq!(counts.ready + counts.leased, self.model.live());
     }
 
+    /// The wall clock, which people set as they like.
+    fn now(&self) -> u64 {
+        let noon = 1_800_000_000_000_000_000;
+        Random(!self.operations).one_of(&[0, 1, noon, noon + self.operations, noon - self.operations, u64::MAX])
+    }
+
     fn is_full(&self) -> bool {
         self.store.memory.limit != u64::MAX
     }
 
     fn put(&mut self, framing: Framing, count: u64, shortest: u64, longest: u64, together: bool) {
-        let mut random = Random(self.clock);
+        let mut random = Random(self.operations);
         let lengths: Vec<u64> =
             (0..count).map(|_| shortest + random.below(longest.saturating_sub(shortest) + 1)).collect();
         let bytes = body(framing, lengths.into_iter(), || random.next() as u8);
@@ -195,10 +202,10 @@ impl World {
             Framing::Whole => Run::whole(&bytes),
             _ => Run::delimited(&bytes, framing),
         };
-        let run = run.with_json(self.clock.is_multiple_of(3));
+        let run = run.with_json(self.operations.is_multiple_of(3));
         assert_eq!(run.count(), count);
         let expected = self.model.expect_put(&run, together);
-        match self.store.put(&run, together, self.clock) {
+        match self.store.put(&run, together, self.now()) {
             Ok(Put::Full) if self.is_full() && self.model.live() > 0 => {}
             Err(Fault::Storage(_)) if self.is_full() && self.model.live() == 0 => {}
             Ok(Put::Done(fewer)) if self.is_full() && !together => {
@@ -215,7 +222,7 @@ impl World {
     }
 
     fn take(&mut self, owner: u32, messages: u64, bytes: u64) {
-        let want = Want { messages, bytes, owner, pid: owner + 1000, now: self.clock };
+        let want = Want { messages, bytes, owner, pid: owner + 1000, now: self.now() };
         let mut leases = Vec::new();
         let taken = self.store.take(&want, &mut leases).unwrap();
         let State { ready, closed, .. } = &self.model.state;
@@ -281,7 +288,7 @@ impl World {
         let leases: Vec<Lease> = settled.iter().map(|held| held.lease).collect();
         let ids: Vec<u64> = settled.into_iter().flat_map(|held| held.ids).collect();
         let delivered = ids.len() as u64 * percent / 100;
-        self.store.settle(owner, &leases, delivered, last, self.clock).unwrap();
+        self.store.settle(owner, &leases, delivered, last, self.now()).unwrap();
         self.model.settle(owner, &ids, delivered as usize);
         if last && !leases.is_empty() {
             self.model.forget_idle(owner);

@@ -1,0 +1,87 @@
+//! A queue on disk after a reboot: its file as it was in the middle of things, and nobody left of those who used it.
+
+use crate::harness::{Running, Sandbox};
+use ipcq::local::{Field, HOT_FIELDS, LOG_FIELDS};
+use std::io::PipeReader;
+use std::ops::Range;
+
+fn place(fields: &[Field], name: &str) -> Range<usize> {
+    let field = fields.iter().find(|field| field.name == name).expect("there is such a field");
+    field.offset as usize..(field.offset + field.bytes) as usize
+}
+
+fn word(segment: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(segment[at..at + 8].try_into().unwrap())
+}
+
+/// The file as it would have been if the process that made `after` of `before` had died in the middle of its last
+/// change: committed, and the first `applied` of the pairs in the log stored where they belong.
+fn interrupted(before: &[u8], after: &[u8], applied: usize) -> Vec<u8> {
+    let mut segment = after.to_vec();
+    for at in pairs(after).skip(applied) {
+        // What has been in the file only since then was zero.
+        let old = before.get(at..at + 8).unwrap_or(&[0; 8]);
+        segment[at..at + 8].copy_from_slice(old);
+    }
+    let commit = place(HOT_FIELDS, "commit");
+    let commit = u32::from_ne_bytes(after[commit].try_into().unwrap());
+    segment[place(HOT_FIELDS, "applied")].copy_from_slice(&(commit - 1).to_ne_bytes());
+    segment
+}
+
+/// The offsets in the redo log.
+fn pairs(segment: &[u8]) -> impl Iterator<Item = usize> {
+    let count = word(segment, place(LOG_FIELDS, "redo pairs").start) as usize;
+    let first = place(LOG_FIELDS, "first redo pair").start;
+    (0..count).map(move |pair| word(segment, first + pair * 16) as usize)
+}
+
+/// A queue on disk with messages of all sizes, of which consumers that live hold some.
+fn in_the_middle_of_things() -> (Sandbox, [(Running, PipeReader); 4], String) {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("spool")).unwrap();
+    sandbox.ok("create ./spool/mail");
+    let lines: Vec<_> = (0..40).map(|number| format!("{number}{}\n", "x".repeat(number * number))).collect();
+    sandbox.run_with(["put", "./spool/mail", "-l"], lines.concat().as_bytes());
+    for number in 40..45 {
+        sandbox.ok(&format!("put ./spool/mail {number}"));
+    }
+    let consumers = ["-n 3", "-n 1", "-n 20", "-n 1"].map(|count| sandbox.stuck(&format!("get ./spool/mail {count}")));
+    assert_eq!(sandbox.stat("./spool/mail", "leased"), 25);
+    (sandbox, consumers, lines.concat() + "40\n41\n42\n43\n44\n")
+}
+
+#[test]
+fn everything_is_ready_again_after_a_reboot() {
+    let (sandbox, _consumers, all) = in_the_middle_of_things();
+    // Where the file is when the machine is up again; with the same name it would be the same to us.
+    std::fs::copy(sandbox.path("spool/mail"), sandbox.path("spool/later")).unwrap();
+    assert_eq!(sandbox.stat("./spool/later", "leased"), 25, "nobody has looked yet");
+    assert_eq!(sandbox.ok("get ./spool/later -a"), all);
+    sandbox.assert_works("./spool/later");
+}
+
+#[test]
+fn a_change_that_was_half_done_is_done_after_a_reboot() {
+    for (command, more) in
+        [("put ./spool/mail last", "last\n"), ("get ./spool/mail -n 4", ""), ("close ./spool/mail", "")]
+    {
+        let (sandbox, _consumers, all) = in_the_middle_of_things();
+        let segment = || std::fs::read(sandbox.path("spool/mail")).unwrap();
+        let before = segment();
+        let got = sandbox.ok(command);
+        let after = segment();
+        let expected = all.replace(&got, "") + more;
+        let count = pairs(&after).count();
+        assert!(count > 0);
+        for applied in 0..=count {
+            std::fs::write(sandbox.path("spool/later"), interrupted(&before, &after, applied)).unwrap();
+            assert_eq!(sandbox.ok("get ./spool/later -a"), expected, "{command}, {applied} of {count}");
+            if command.starts_with("close") {
+                assert_eq!(sandbox.run("put ./spool/later more").code, 3);
+            } else {
+                sandbox.assert_works("./spool/later");
+            }
+        }
+    }
+}
