@@ -32,7 +32,8 @@ struct Tally {
     codes: BTreeMap<i32, u64>,
     /// How often each field, or what else there is, was changed first.
     sites: BTreeMap<String, u64>,
-    slowest: Duration,
+    /// The longest that a command took, and the seed of that.
+    slowest: (Duration, u64),
     failures: Vec<String>,
 }
 
@@ -53,7 +54,7 @@ impl Tally {
         let mutated = Mutated::new(base, site, &mut random);
         *self.sites.entry(site.to_string()).or_default() += 1;
         let judged = arena.run(command, &mutated.bytes, mutated.length, PATIENCE).and_then(|ended| {
-            self.slowest = self.slowest.max(ended.took);
+            self.slowest = self.slowest.max((ended.took, seed));
             *self.codes.entry(ended.code).or_default() += 1;
             arena.judge(command, &mutated, &ended, base)
         });
@@ -96,7 +97,8 @@ fn every_command_survives_mutated_segments() {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().for_each(|thread| tally.add(thread.join().expect("the thread ends")));
     });
-    println!("exit codes {:?}, the slowest took {:?}", tally.codes, tally.slowest);
+    let (slowest, seed) = tally.slowest;
+    println!("exit codes {:?}; the slowest, seed {seed}, took {slowest:?}", tally.codes);
     assert!(tally.failures.is_empty(), "{} and more:\n{}", tally.failures.len(), tally.failures.join("\n"));
     for site in &sites {
         let count = tally.sites.get(&site.to_string()).copied().unwrap_or_default();
