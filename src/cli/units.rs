@@ -28,12 +28,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration = if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         parse_seconds(text)?
     } else {
-        humantime::parse_duration(text).map_err(|error| match error {
-            humantime::DurationError::NumberOverflow => {
-                format!("this is longer or finer than a duration can be; {DURATION_ADVICE}")
-            }
-            _ => format!("this is not a duration; {DURATION_ADVICE}"),
-        })?
+        parse_parts(text)?
     };
     if duration > LONGEST_DURATION { Err(too_long()) } else { Ok(duration) }
 }
@@ -118,6 +113,30 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::new(seconds.map_err(|_| too_long())?, nanoseconds))
 }
 
+/// Numbers with units, added up here: humantime 2.4 does not survive every sum that is too large.
+fn parse_parts(text: &str) -> Result<Duration, String> {
+    let (mut sum, mut start, mut is_after_unit) = (Duration::ZERO, 0, false);
+    for (index, byte) in text.bytes().enumerate() {
+        if is_after_unit && byte.is_ascii_digit() {
+            sum = sum.checked_add(parse_part(&text[start..index])?).ok_or_else(too_long)?;
+            start = index;
+        }
+        if !byte.is_ascii_whitespace() {
+            is_after_unit = !byte.is_ascii_digit() && byte != b'.';
+        }
+    }
+    sum.checked_add(parse_part(&text[start..])?).ok_or_else(too_long)
+}
+
+fn parse_part(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| match error {
+        humantime::DurationError::NumberOverflow => {
+            format!("this is longer or finer than a duration can be; {DURATION_ADVICE}")
+        }
+        _ => format!("this is not a duration; {DURATION_ADVICE}"),
+    })
+}
+
 fn too_long() -> String {
     "this is longer than a thousand years; use a shorter duration".to_owned()
 }
@@ -143,6 +162,7 @@ mod tests {
             ("2m 30s", 150_000_000_000),
             ("0s", 0),
             ("1h", 3_600_000_000_000),
+            ("1h2m 3.5s  4 ms5us", 3_723_504_005_000),
         ];
         for (text, nanoseconds) in good {
             assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanoseconds)), "{text}");
@@ -169,7 +189,16 @@ mod tests {
         for text in ["1001y", "99999999999999999999", "18446744073709551615", &digits] {
             assert!(parse_duration(text).unwrap_err().contains("longer than"), "{text}");
         }
-        for text in ["9999999999999y", "18446744073709551615s 1s", "18446744073709551615s 2000000000ns", "0.1ns"] {
+        // With the last part of the last one, humantime itself would panic.
+        for text in [
+            "999y 2y",
+            "18446744073709551615s 1s",
+            "18446744073709551615s 2000000000ns",
+            "18446744073709551615s 1000ms",
+        ] {
+            assert!(parse_duration(text).unwrap_err().contains("longer than"), "{text}");
+        }
+        for text in ["9999999999999y", "0.1ns"] {
             assert!(parse_duration(text).unwrap_err().contains("longer or finer"), "{text}");
         }
         assert!(parse_duration(&format!("{digits}s")).unwrap_err().contains("longer or finer"));
