@@ -17,7 +17,11 @@ impl Queues {
     /// A new one, in shared memory where there is some.
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory");
+        let memory = Path::new("/dev/shm");
+        remove_those_of_the_dead(memory);
+        let prefix = format!("{PREFIX}{}.", std::process::id());
+        let make = |parent: &Path| tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
+        let directory = make(memory).or_else(|_| make(&std::env::temp_dir())).expect("a temporary directory");
         let place = Place::from(&Surroundings {
             ipcq_dir: Some(directory.path().join("queues").into()),
             tmpdir: None,
@@ -46,6 +50,21 @@ impl Queues {
     /// The names of all files in the directory of queues, sorted.
     pub fn files(&self) -> Vec<String> {
         names(self.place.directory())
+    }
+}
+
+/// How the names of our directories start; the number of the process follows.
+const PREFIX: &str = "ipcq-fuzz.";
+
+/// Removes the directories of fuzzers that have ended: they do so without clearing up.
+fn remove_those_of_the_dead(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('.').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // Another fuzzer may be faster.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
