@@ -3,6 +3,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use ipcq::local::REDO_LOGS;
 use ipcq::message::{Framing, Run};
 use ipcq::open;
 use ipcq::queue::{Limits, Queue, Taken, Want};
@@ -58,6 +59,10 @@ enum Edit {
     Checksum,
     /// The change that is in the log is committed, and not applied.
     Commit,
+    /// The checksum of a durable segment's log is made right.
+    Seal {
+        log: u8,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -148,9 +153,9 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
         let want = Want { messages, bytes: u64::MAX };
         assert!(queue.take(want, false, Some(Instant::now())).is_ok());
     };
-    let settle = |queue: &mut dyn Queue, delivered| assert!(queue.settle(delivered, true).is_ok());
+    let settle = |queue: &mut dyn Queue, delivered| assert!(queue.settle(delivered, true, None).is_ok());
     let small = Limits { capacity: 900, max_items: Some(4), ..Limits::default() };
-    vec![
+    let ordinary = vec![
         make(Limits::default(), &|_| {}),
         make(Limits::default(), &fill),
         make(Limits::default(), &|queue| {
@@ -172,17 +177,28 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
             assert!(queue.close(None).is_ok());
         }),
         make(small, &|queue| put(queue, Run::delimited(lines.as_bytes(), Framing::Newline))),
-    ]
+    ];
+    let durable: Vec<_> = ordinary.iter().map(|bytes| made_durable(bytes)).collect();
+    [ordinary, durable].concat()
+}
+
+/// The same segment as a durable one, which in memory cannot be made.
+fn made_durable(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[STAMP_FLAGS] |= 1;
+    let checksum = crc32fast::hash(&bytes[..STAMP_CHECKSUM]);
+    bytes[STAMP_CHECKSUM..STAMP_CHECKSUM + 4].copy_from_slice(&checksum.to_ne_bytes());
+    bytes
 }
 
 /// Where an edit stores what.
 fn place(edit: &Edit, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     let units = bytes.len() / UNIT;
     let unit = |number: u8| FIRST_UNIT + usize::from(number) % units.saturating_sub(FIRST_UNIT).max(1);
-    let one_of = |fields: &'static [ipcq::local::Field], index: u8| fields[usize::from(index) % fields.len()];
+    let one_of = |fields: &[ipcq::local::Field], index: u8| fields[usize::from(index) % fields.len()];
     let (offset, length, value) = match edit {
         Edit::Field { table, field, value } => {
-            let field = one_of(FIXED[usize::from(*table) % FIXED.len()], *field);
+            let field = one_of(&FIXED[usize::from(*table) % FIXED.len()], *field);
             (field.offset as usize, field.bytes, value)
         }
         Edit::Owner { owner, field, value } => {
@@ -194,8 +210,9 @@ fn place(edit: &Edit, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
             (unit(*number) * UNIT + field.offset as usize, field.bytes, value)
         }
         Edit::Pair { pair, table, field, value } => {
-            let offset = one_of(FIXED[usize::from(*table) % FIXED.len()], *field).offset;
-            let at = LOG_FIRST + usize::from(*pair) * 16;
+            let offset = one_of(&FIXED[usize::from(*table) % FIXED.len()], *field).offset;
+            let log = REDO_LOGS[usize::from(*pair) % 2] as usize;
+            let at = log + LOG_PAIRS + usize::from(*pair / 2) * 16;
             let value = number(value, at + 8, bytes);
             return Some((at, [offset.to_ne_bytes(), value.to_ne_bytes()].concat()));
         }
@@ -208,6 +225,16 @@ fn place(edit: &Edit, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         Edit::Checksum => {
             let checksum = crc32fast::hash(bytes.get(..STAMP_CHECKSUM)?);
             return Some((STAMP_CHECKSUM, checksum.to_ne_bytes().to_vec()));
+        }
+        Edit::Seal { log } => {
+            let start = REDO_LOGS[usize::from(*log) % 2] as usize;
+            let word = |offset: usize| Some(u64::from_ne_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?));
+            let pairs = start + LOG_PAIRS;
+            let end = pairs.checked_add(usize::try_from(word(start)?).ok()?.checked_mul(16)?)?;
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(bytes.get(start + LOG_NUMBER..start + LOG_CHECKSUM)?);
+            hasher.update(bytes.get(pairs..end)?);
+            return Some((start + LOG_CHECKSUM, hasher.finalize().to_ne_bytes().to_vec()));
         }
         Edit::Commit => {
             let applied = u32::from_ne_bytes(bytes.get(APPLIED..APPLIED + 4)?.try_into().ok()?);
@@ -300,7 +327,7 @@ fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &Fil
         }
         Operation::Take { messages, bytes, watch } => {
             // What was leased before must have been settled.
-            let settled = if queue.frames().is_empty() { Ok(()) } else { queue.settle(0, true) };
+            let settled = if queue.frames().is_empty() { Ok(()) } else { queue.settle(0, true, deadline) };
             let want = Want { messages: u64::from(*messages) + 1, bytes: u64::from(*bytes) + 1 };
             let taken = settled.and_then(|()| queue.take(want, *watch, deadline));
             assert_eq!(matches!(taken, Ok(Taken::Messages)), !queue.frames().is_empty());
@@ -319,7 +346,7 @@ fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &Fil
             }
             Ok(())
         }
-        Operation::Settle { delivered, stay } => queue.settle((*delivered).into(), *stay),
+        Operation::Settle { delivered, stay } => queue.settle((*delivered).into(), *stay, deadline),
         Operation::Close => queue.close(deadline),
         Operation::Status => queue.status(deadline).map(drop),
         Operation::Reopen | Operation::Remove | Operation::Scribble(_) => Ok(()),
@@ -335,6 +362,9 @@ fuzz_target!(|input: Input| {
         operate(operation, &mut queue, &file);
     }
     drop(queue);
+    let found = fs::read(&path).ok();
+    let _ = open::verify(FUZZ.queues.place(), &address("fuzzed"), Some(Instant::now()));
+    assert_eq!(fs::read(&path).ok(), found, "verify only looks");
     let (mut stamp, mut before) = ([0; STAMP_BYTES], [0; STAMP_BYTES]);
     let read = file.read(&mut stamp).expect("the file can be read");
     assert!(read == STAMP_BYTES || read as u64 == length);

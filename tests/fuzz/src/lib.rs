@@ -1,10 +1,13 @@
 //! A directory of queues in memory, for the fuzz targets.
 
-use ipcq::local::{CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS};
+use ipcq::local::{
+    CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS, STAMP_FIELDS,
+};
 use ipcq::name::Address;
 use ipcq::place::{Place, Surroundings};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 /// A directory of queues that is removed at the end.
@@ -82,7 +85,11 @@ pub fn address(name: &str) -> Address {
 }
 
 /// The tables of fields at fixed places: the stamp's first.
-pub const FIXED: [&[Field]; 4] = [STAMP_FIELDS, HOT_FIELDS, CONTROL_FIELDS, LOG_FIELDS];
+pub static FIXED: LazyLock<[Vec<Field>; 5]> = LazyLock::new(|| {
+    let log = |place| LOG_FIELDS.iter().map(|field| Field { offset: place + field.offset, ..*field }).collect();
+    let [first, second] = REDO_LOGS.map(log);
+    [STAMP_FIELDS.to_vec(), HOT_FIELDS.to_vec(), CONTROL_FIELDS.to_vec(), first, second]
+});
 /// The fields of an owner's entry.
 pub const OWNER: &[Field] = OWNER_FIELDS;
 /// The fields of a frame's record.
@@ -90,14 +97,20 @@ pub const RECORD: &[Field] = RECORD_FIELDS;
 
 /// Bytes of the stamp; see ipcq-segment(5), as for all these numbers.
 pub const STAMP_BYTES: usize = 128;
+/// Where the stamp's flags are, of which the first says that the segment is durable.
+pub const STAMP_FLAGS: usize = 28;
 /// Where the stamp's checksum of all before it is.
 pub const STAMP_CHECKSUM: usize = 124;
 /// Where the number of changes that are committed is.
 pub const COMMIT: usize = 128;
 /// Where the number of changes that are applied is.
 pub const APPLIED: usize = 132;
-/// Where the pairs of the redo log start.
-pub const LOG_FIRST: usize = 4112;
+/// Where in a redo log its number is.
+pub const LOG_NUMBER: usize = 8;
+/// Where in a redo log its checksum is.
+pub const LOG_CHECKSUM: usize = 12;
+/// Where the pairs of a redo log start in it.
+pub const LOG_PAIRS: usize = 16;
 /// Where the entries of owners start.
 pub const OWNERS: usize = 8192;
 /// Bytes in the entry of an owner.

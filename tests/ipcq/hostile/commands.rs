@@ -53,6 +53,7 @@ pub(super) const COMMANDS: &[Run] = &[
     Run::new("get bystander q -t 0 --at-most-once"),
     Run::new("close q"),
     Run::new("stat q --json"),
+    Run::new("verify q --json"),
     Run::new("ls"),
     Run::new("create q --exist-ok"),
     Run::new("rm q"),
@@ -259,16 +260,26 @@ pub(super) fn judge_words(run: &Run, ended: &Ended) -> Result<(), String> {
     let Some(line) = line.filter(|line| *code != 0 && !line.contains(char::is_control)) else {
         return Err(format!("exit code {code} and not one line of ours: {text:?}"));
     };
-    let tables = [STAMP_FIELDS, HOT_FIELDS, CONTROL_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS];
-    let is_a_field = tables
-        .iter()
-        .copied()
-        .flatten()
-        .any(|field| line.contains(&format!(": {} ", field.name)) || line.contains(&format!(": {}: ", field.name)));
+    let fields =
+        || [STAMP_FIELDS, HOT_FIELDS, CONTROL_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS].into_iter().flatten();
+    let is_a_field = fields()
+        .any(|field| line.contains(&format!(": {} ", field.name)) || line.contains(&format!(": {}: ", field.name)))
+        // What verify finds is in what it prints.
+        || found(&ended.out).is_some_and(|found| {
+            found.iter().all(|name| *name == "link of a unit" || fields().any(|field| field.name == *name))
+        });
     if *code == 2 && !is_a_field && !OTHER_REASONS.iter().any(|reason| line.contains(reason)) {
         return Err(format!("'ipcq {}' does not say what is wrong: {line}", run.arguments));
     }
     Ok(())
+}
+
+/// The fields that `verify --json` says are wrong, one at least.
+fn found(out: &[u8]) -> Option<Vec<String>> {
+    let object: serde_json::Value = serde_json::from_slice(out).ok()?;
+    let problems = object.get("problems")?.as_array()?;
+    let name = |problem: &serde_json::Value| problem["field"].as_str().map(str::to_owned);
+    problems.iter().map(name).collect::<Option<Vec<_>>>().filter(|names| !names.is_empty())
 }
 
 /// Whether all that was delivered had been put.
