@@ -10,7 +10,13 @@ fn on_small_file_system(script: &str) -> Option<Done> {
         protect() { mount -o remount,bind,ro \"$IPCQ_DIR\"; }
         mkdir \"$IPCQ_DIR\" && mount -t tmpfs -o size=64k,mode=700 tmpfs \"$IPCQ_DIR\" || exit 99
     ";
-    Sandbox::new().with_mounts(&format!("{FUNCTIONS}\n{script}"))
+    // Whatever happens to them, the queues there are sound afterwards.
+    const CHECK: &str = "
+        code=$?
+        for queue in $(ipcq ls 2>/dev/null | cut -d ' ' -f 1); do ipcq verify \"$queue\" >/dev/null || exit 98; done
+        exit $code
+    ";
+    Sandbox::new().with_mounts(&format!("{FUNCTIONS}\n{script}\n{CHECK}"))
 }
 
 /// Asserts that the last command of `script` is refused for want of space.

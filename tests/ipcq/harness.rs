@@ -195,15 +195,19 @@ impl Sandbox {
         None
     }
 
-    /// Asserts that a queue is sound, and that what is put into it is got again behind what is there already.
-    pub(crate) fn still_works(&self, queue: &str) {
+    /// Asserts that `ipcq verify` finds nothing wrong.
+    pub(crate) fn is_sound(&self, queue: &str) {
         let verified = self.run(&format!("verify {queue}"));
         assert_eq!(verified.code, 0, "{verified:?}");
+    }
+
+    /// Asserts that a queue is sound, and that what is put into it is got again behind what is there already.
+    pub(crate) fn still_works(&self, queue: &str) {
+        self.is_sound(queue);
         self.ok(&format!("put {queue} still-works --timeout 5s"));
         let rest = self.ok(&format!("get {queue} --all --timeout 5s"));
         assert!(rest.ends_with("still-works\n"), "{rest}");
-        let verified = self.run(&format!("verify {queue}"));
-        assert_eq!(verified.code, 0, "{verified:?}");
+        self.is_sound(queue);
     }
 
     /// The figure `key` of `ipcq stat --json`.

@@ -97,6 +97,13 @@ impl Team {
         done.text().to_owned()
     }
 
+    /// Asserts that each member finds the queue sound.
+    fn is_sound(&self) {
+        for user in [&ALICE, &BOB] {
+            assert!(self.ok(user, "verify jobs").starts_with("jobs: sound"));
+        }
+    }
+
     fn asleep(&self, user: &User, arguments: &str) -> Running {
         let running = self.start(user, arguments);
         running.until_asleep();
@@ -179,6 +186,7 @@ fn a_group_shares_a_queue_whether_or_not_its_directory_sets_the_group() {
         }
         team.ok(&BOB, "close jobs");
         team.run(&ALICE, "put jobs message").refusal(3);
+        team.is_sound();
         // Where the directory has the sticky bit, only the owner can remove a queue.
         team.ok(if mode & 0o1000 == 0 { &BOB } else { &ALICE }, "rm jobs");
         assert_eq!(team.ok(&ALICE, "ls"), "");
@@ -217,6 +225,7 @@ fn what_a_killed_member_had_goes_to_the_others() {
         killed.signal("KILL");
         assert_eq!(killed.end().code, 137);
         waiting.ends(0, "1\n2\n");
+        team.is_sound();
     }
 }
 
@@ -379,6 +388,7 @@ fn a_member_that_keeps_the_lock_keeps_nobody_longer_than_they_want_to_wait() {
     put.ends(0, "");
     get.ends(0, "message\n");
     assert_eq!(team.ok(&BOB, "get jobs"), "second\n");
+    team.is_sound();
 
     // A queue can be removed all the same.
     let _hog = team.hog();
@@ -402,6 +412,7 @@ fn a_member_that_keeps_the_lock_does_not_keep_those_for_ever_who_have_something_
     assert!(reader.join().unwrap().unwrap().ends_with(b"message\n"));
     drop(hog);
     assert_eq!(team.ok(&BOB, "get jobs"), "message\n");
+    team.is_sound();
 }
 
 #[test]
@@ -434,11 +445,13 @@ fn a_member_that_makes_the_file_a_huge_one_changes_nothing() {
     let Some(team) = Team::with_queue() else { return };
     team.ok(&ALICE, "put jobs first");
     team.truncate(1 << 40);
+    team.is_sound();
     team.ok(&ALICE, "put jobs second");
     assert_eq!(team.ok(&ALICE, "get jobs -n 2"), "first\nsecond\n");
     team.ok(&ALICE, "close jobs");
     assert_eq!(team.run(&ALICE, "get jobs").code, 3);
     assert_eq!(team.ok(&ALICE, "ls"), "jobs  0  0  0  0  0  67108864  drained\n");
+    team.is_sound();
 }
 
 #[test]

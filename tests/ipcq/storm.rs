@@ -116,6 +116,7 @@ fn storm(kills: usize) -> Aftermath {
         processes.kill_many(kills, Random::new(0));
         let (mut last_producer, mut last_consumer) = (Producer::new(actor(false)), actor(false));
         let slowest_afterwards = use_all(&mut last_producer, &mut last_consumer);
+        QUEUES.iter().for_each(|(name, _)| sandbox.is_sound(name));
         let start = Instant::now();
         processes.end_storm();
         for (queue, (name, _)) in QUEUES.iter().enumerate() {
