@@ -1,5 +1,6 @@
 //! What can go wrong, as sentences: what failed, why, and what to do next.
 
+use crate::lease::LeaseId;
 use nix::errno::Errno;
 use std::io;
 
@@ -87,6 +88,22 @@ pub enum Error {
     /// The lock was not to be had in the time given.
     #[error("queue '{name}' is locked by another process, perhaps a stopped one")]
     LockTimeout {
+        /// The name of the queue.
+        name: String,
+    },
+    /// What was to be ended is no lease.
+    #[error("{id} is not leased from queue '{name}' now: it was finished with, ran out, or never was; nothing was changed")]
+    NotLeased {
+        /// The lease as it was named.
+        id: LeaseId,
+        /// The name of the queue.
+        name: String,
+    },
+    /// What was to be tried again is not dead.
+    #[error("message {id} of queue '{name}' is not dead; nothing was changed")]
+    NotDead {
+        /// The message's id.
+        id: u64,
         /// The name of the queue.
         name: String,
     },

@@ -8,13 +8,14 @@
 //! | which queue | [`open`](mod@open): the only place that names the backends |
 //! | the backends | [`local`]: a file-locked, mmap'd segment |
 //! | what a queue can do | [`queue`]: one trait, and waiting on several queues |
-//! | words everyone shares | [`error`], [`message`], [`name`], [`place`], [`wait`] |
+//! | words everyone shares | [`error`], [`lease`], [`message`], [`name`], [`place`], [`wait`] |
 //!
 //! `unsafe` is denied but in three rooms: `local/map.rs` (the mapping), [`wait`] (futex calls) and
 //! `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
 
 pub mod cli;
 pub mod error;
+pub mod lease;
 pub mod local;
 pub mod message;
 pub mod name;

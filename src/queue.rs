@@ -1,6 +1,7 @@
 //! What a queue can do, whatever it is kept in, and waiting on several.
 
 use crate::error::Result;
+use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Terms};
 use crate::message::{Framing, Run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ pub struct Want {
     pub messages: u64,
     /// No further run of messages once this many bytes have been taken.
     pub bytes: u64,
+    /// Each message by itself, so that each can be kept and ended on its own.
+    pub singly: bool,
 }
 
 /// What there was to take.
@@ -164,6 +167,65 @@ pub trait Queue {
     /// Whatever prevents it; the messages are then delivered again.
     fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()>;
 
+    /// Keeps the leases of the first `kept` messages, which were taken singly, on these terms; the others are
+    /// ready again in their old place. With `stay`, further takes are to be expected soon.
+    ///
+    /// # Errors
+    /// When the holder is not a process that lives, and whatever prevents it; the messages are then delivered again.
+    fn keep(&mut self, kept: u64, terms: Terms, stay: bool, deadline: Deadline) -> Result<()>;
+
+    /// Ends leases that were kept, of this process or of another: all of them, or none.
+    ///
+    /// # Errors
+    /// `NotLeased` if one of them is no lease now.
+    fn end(&mut self, leases: &[LeaseId], end: &End, deadline: Deadline) -> Result<Ended>;
+
+    /// Lets kept leases run until this much time from now, whatever they were to run before: all of them, or none.
+    ///
+    /// # Errors
+    /// `NotLeased` if one of them is no lease now.
+    fn extend(&mut self, leases: &[LeaseId], by: Duration, deadline: Deadline) -> Result<()>;
+
+    /// The attempts after which a message is dead; `None`: it never is by itself.
+    fn max_attempts(&self) -> Option<u32>;
+
+    /// How long a lease runs, unless it is said otherwise.
+    fn default_lease(&self) -> Option<Duration>;
+
+    /// Looks at the first `most` messages of a shelf: ready ones in their order, leased and delayed ones by when
+    /// that ends, dead ones by when they died.
+    ///
+    /// # Errors
+    /// Whatever prevents looking.
+    fn peek(&mut self, shelf: Shelf, most: usize, deadline: Deadline) -> Result<Vec<Peeked>>;
+
+    /// Makes dead messages ready again in their old places, as if they had never been handed out: those with these
+    /// ids, all of them or none, or every one there is. Returns how many.
+    ///
+    /// # Errors
+    /// `NotDead` if one of them is not dead.
+    fn retry(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64>;
+
+    /// Removes all messages of a shelf, which cannot be that of the leased. Returns how many.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
+    fn purge(&mut self, shelf: Shelf, deadline: Deadline) -> Result<u64>;
+
+    /// Waits until every message put so far has been finished with: it has left the queue, or is dead. Returns false if
+    /// the deadline passes before that. Calls `look` at every look.
+    ///
+    /// # Errors
+    /// `Removed`, and whatever prevents looking.
+    fn join(&mut self, deadline: Deadline, look: &mut dyn FnMut(&Status)) -> Result<bool>;
+
+    /// Counts as a producer until the queue is dropped. Of a queue that closes itself, the end of its last producer
+    /// is the end.
+    ///
+    /// # Errors
+    /// `Closed`, `Removed`, and whatever prevents it.
+    fn produce(&mut self, deadline: Deadline) -> Result<()>;
+
     /// What to sleep on after a take with `watch` found nothing.
     fn watch(&self) -> Option<Watch<'_>>;
 
@@ -194,11 +256,25 @@ pub struct Limits {
     pub mode: u32,
     /// Whether changes have to be on the disk before they count.
     pub durable: bool,
+    /// How long a lease runs, unless it is said otherwise.
+    pub lease: Option<Duration>,
+    /// The attempts after which a message is dead.
+    pub max_attempts: Option<u32>,
+    /// Whether the queue closes itself when its last producer is gone.
+    pub auto_close: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { capacity: 64 << 20, max_items: None, mode: 0o600, durable: false }
+        Limits {
+            capacity: 64 << 20,
+            max_items: None,
+            mode: 0o600,
+            durable: false,
+            lease: None,
+            max_attempts: None,
+            auto_close: false,
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use super::Outcome;
 use super::arguments::QueueArgument;
 use super::exit::Exit;
-use super::units::{parse_count, parse_mode, parse_size};
+use super::units::{parse_attempts, parse_count, parse_lease, parse_mode, parse_size};
 use crate::error::Error;
 use crate::open;
 use crate::place::Place;
 use crate::queue::Limits;
+use std::time::Duration;
 
 /// Create a queue
 #[derive(clap::Args, Debug)]
@@ -32,6 +33,15 @@ pub(super) struct Create {
     /// Let a put that has returned survive a power failure; the queue has to be a file on a disk
     #[arg(long)]
     durable: bool,
+    /// Let leases of 'get --lease' run for DUR unless it is said otherwise
+    #[arg(long, value_name = "DUR", value_parser = parse_lease, allow_hyphen_values = true)]
+    lease: Option<Duration>,
+    /// Put a message aside as dead when it has been handed out N times without success [default: never]
+    #[arg(long, value_name = "N", value_parser = parse_attempts, allow_hyphen_values = true)]
+    max_attempts: Option<u32>,
+    /// Close the queue when its last producer ('produce', 'put --lines') is gone
+    #[arg(long)]
+    auto_close: bool,
     /// Succeed if the queue exists already, and leave it as it is
     #[arg(long)]
     exist_ok: bool,
@@ -39,8 +49,15 @@ pub(super) struct Create {
 
 impl Create {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        let limits =
-            Limits { capacity: self.capacity, max_items: self.max_items, mode: self.mode, durable: self.durable };
+        let limits = Limits {
+            capacity: self.capacity,
+            max_items: self.max_items,
+            mode: self.mode,
+            durable: self.durable,
+            lease: self.lease,
+            max_attempts: self.max_attempts,
+            auto_close: self.auto_close,
+        };
         let address = self.queue.address()?;
         match open::create(place, &address, &limits) {
             Err(exists @ Error::AlreadyExists { .. }) => {

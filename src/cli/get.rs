@@ -88,7 +88,7 @@ impl Get {
         let mut deadline = self.deadline();
         let mut got = 0;
         while left > 0 {
-            let want = Want { messages: left, bytes: BATCH };
+            let want = Want { messages: left, bytes: BATCH, singly: false };
             let found = match queue::take_from_first(&mut queues, want, stays, deadline) {
                 Err(locked @ Error::LockTimeout { .. }) => {
                     report(locked);

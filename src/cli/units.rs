@@ -100,6 +100,19 @@ pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
     }
 }
 
+/// How long a lease runs: as [`parse_duration`], and not 0.
+pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("a lease of no time would be over at once; {DURATION_ADVICE}")),
+        duration => Ok(duration),
+    }
+}
+
+/// A number of attempts: as [`parse_count`], in 32 bits.
+pub(crate) fn parse_attempts(text: &str) -> Result<u32, String> {
+    u32::try_from(parse_count(text)?).map_err(|_| format!("this is too large; use at most {}", u32::MAX))
+}
+
 /// Plain seconds, of digits and dots only; exact to the nanosecond, and cut off after that.
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// First bytes of every segment.
 pub(crate) const MAGIC: [u8; 8] = *b"ipcqseg\n";
 /// The version of this layout. A segment of another version is refused.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Reads as itself only on a machine of the same byte order.
 pub(crate) const BYTE_ORDER: u32 = 0x0102_0304;
 /// Bits in a word of the machine that made the segment.
@@ -217,10 +217,19 @@ pub(crate) struct Stamp {
     pub(crate) uuid: [u8; 16],
     /// Changes are on the disk before they are made.
     pub(crate) durable: bool,
+    /// The queue closes itself when its last producer is gone.
+    pub(crate) auto_close: bool,
+    /// How long a lease runs unless it is said otherwise, in nanoseconds; 0: no such time.
+    pub(crate) lease: u64,
+    /// Attempts after which a message is dead; 0: never by itself.
+    pub(crate) max_attempts: u32,
 }
 
-/// Bit of [`STAMP_FLAGS`]: the segment is durable.
-const DURABLE: u32 = 1;
+/// Bits of [`STAMP_FLAGS`].
+mod flag {
+    pub(super) const DURABLE: u32 = 1;
+    pub(super) const AUTO_CLOSE: u32 = 2;
+}
 
 /// Bytes of the stamp, checksum included.
 pub(crate) const STAMP_BYTES: usize = 128;
@@ -236,11 +245,15 @@ impl Stamp {
         set(STAMP_WORD_BITS, &WORD_BITS.to_ne_bytes());
         set(STAMP_UNIT, &(UNIT as u32).to_ne_bytes());
         set(STAMP_GROUP, &UNITS_PER_GROUP.to_ne_bytes());
-        set(STAMP_FLAGS, &if self.durable { DURABLE } else { 0 }.to_ne_bytes());
+        let flags = [(self.durable, flag::DURABLE), (self.auto_close, flag::AUTO_CLOSE)];
+        let flags = flags.into_iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, bit)| flags | bit);
+        set(STAMP_FLAGS, &flags.to_ne_bytes());
         set(STAMP_CAPACITY, &self.capacity.to_ne_bytes());
         set(STAMP_MAX_ITEMS, &self.max_items.to_ne_bytes());
         set(STAMP_CREATED, &self.created.to_ne_bytes());
         set(STAMP_UUID, &self.uuid);
+        set(STAMP_LEASE, &self.lease.to_ne_bytes());
+        set(STAMP_MAX_ATTEMPTS, &self.max_attempts.to_ne_bytes());
         let checksum = crc32fast::hash(&bytes[..STAMP_CHECKSUM as usize]);
         bytes[STAMP_CHECKSUM as usize..].copy_from_slice(&checksum.to_ne_bytes());
         bytes
@@ -263,10 +276,11 @@ impl Stamp {
         let version = word32(STAMP_VERSION);
         if version != VERSION {
             let mut text = format!("version: its format is {version}, this ipcq reads {VERSION}");
-            if version > VERSION {
-                // Writing to a String cannot fail.
-                let _ = write!(text, " (use a newer ipcq)");
-            }
+            // Writing to a String cannot fail.
+            let _ = match version > VERSION {
+                true => write!(text, " (use a newer ipcq)"),
+                false => write!(text, " (empty it with the ipcq that made it, or remove it with 'ipcq rm')"),
+            };
             return Err(text);
         }
         if word32(STAMP_WORD_BITS) != WORD_BITS {
@@ -281,7 +295,7 @@ impl Stamp {
         if u64::from(word32(STAMP_UNIT)) != UNIT || word32(STAMP_GROUP) != UNITS_PER_GROUP {
             return Err("unit bytes: a geometry this ipcq does not know".into());
         }
-        if word32(STAMP_FLAGS) & !DURABLE != 0 {
+        if word32(STAMP_FLAGS) & !(flag::DURABLE | flag::AUTO_CLOSE) != 0 {
             return Err("stamp flags: it uses features of a newer ipcq".into());
         }
         let stamp = Stamp {
@@ -289,7 +303,10 @@ impl Stamp {
             max_items: word64(STAMP_MAX_ITEMS),
             created: word64(STAMP_CREATED),
             uuid: field(bytes, STAMP_UUID),
-            durable: word32(STAMP_FLAGS) & DURABLE != 0,
+            durable: word32(STAMP_FLAGS) & flag::DURABLE != 0,
+            auto_close: word32(STAMP_FLAGS) & flag::AUTO_CLOSE != 0,
+            lease: word64(STAMP_LEASE),
+            max_attempts: word32(STAMP_MAX_ATTEMPTS),
         };
         if stamp.capacity == 0 || stamp.capacity > LARGEST_CAPACITY {
             return Err(format!("capacity: {} is out of range", stamp.capacity));
@@ -333,7 +350,7 @@ mod tests {
     use super::*;
 
     fn stamp() -> Stamp {
-        Stamp { capacity: 1 << 26, max_items: NO_LIMIT, created: 7, uuid: [9; 16], durable: true }
+        Stamp { capacity: 1 << 26, max_items: NO_LIMIT, created: 7, uuid: [9; 16], durable: true, auto_close: true, lease: 5, max_attempts: 3 }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod directory;
 mod file;
 mod file_system;
 mod format;
+mod kept;
 mod list;
 mod lock;
 mod map;
@@ -23,6 +24,7 @@ pub use format::{
 pub use list::list;
 
 use crate::error::{Error, Result, advice};
+use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Terms};
 use crate::message::{Run, reserve};
 use crate::name::{Address, printable};
 use crate::place::Place;
@@ -98,6 +100,9 @@ impl LocalQueue {
             created: now(),
             uuid: uuid(),
             durable: limits.durable,
+            auto_close: limits.auto_close,
+            lease: limits.lease.map_or(0, |lease| u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX)),
+            max_attempts: limits.max_attempts.unwrap_or(0),
         };
         let file = segment.create(limits.mode, limits.durable, |file| {
             file.set_len(format::GROUP)?;
@@ -213,8 +218,8 @@ impl LocalQueue {
     }
 
     fn lease(&mut self, want: Want, owner: u32) -> Result<store::Taken> {
-        let Want { messages, bytes } = want;
-        let want = store::Want { messages, bytes, owner, pid: std::process::id(), now: now() };
+        let Want { messages, bytes, singly } = want;
+        let want = store::Want { messages, bytes, singly, owner, pid: std::process::id(), now: now() };
         self.store.take(&want, &mut self.leases).map_err(|fault| self.fault(fault))
     }
 
@@ -367,6 +372,46 @@ impl Queue for LocalQueue {
         self.leases = leases;
         self.leases.clear();
         result
+    }
+
+    fn keep(&mut self, kept: u64, terms: Terms, stay: bool, deadline: Deadline) -> Result<()> {
+        self.keep_leases(kept, terms, stay, deadline)
+    }
+
+    fn end(&mut self, leases: &[LeaseId], end: &End, deadline: Deadline) -> Result<Ended> {
+        self.end_leases(leases, end, deadline)
+    }
+
+    fn extend(&mut self, leases: &[LeaseId], by: Duration, deadline: Deadline) -> Result<()> {
+        self.extend_leases(leases, by, deadline)
+    }
+
+    fn max_attempts(&self) -> Option<u32> {
+        Some(self.store.stamp().max_attempts).filter(|most| *most > 0)
+    }
+
+    fn default_lease(&self) -> Option<Duration> {
+        Some(self.store.stamp().lease).filter(|lease| *lease > 0).map(Duration::from_nanos)
+    }
+
+    fn peek(&mut self, shelf: Shelf, most: usize, deadline: Deadline) -> Result<Vec<Peeked>> {
+        self.peek_at(shelf, most, deadline)
+    }
+
+    fn retry(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64> {
+        self.retry_dead(ids, deadline)
+    }
+
+    fn purge(&mut self, shelf: Shelf, deadline: Deadline) -> Result<u64> {
+        self.purge_shelf(shelf, deadline)
+    }
+
+    fn join(&mut self, deadline: Deadline, look: &mut dyn FnMut(&Status)) -> Result<bool> {
+        self.wait_until_finished(deadline, look)
+    }
+
+    fn produce(&mut self, deadline: Deadline) -> Result<()> {
+        self.become_producer(deadline)
     }
 
     fn watch(&self) -> Option<Watch<'_>> {

@@ -15,6 +15,8 @@ pub(crate) struct Want {
     pub(crate) messages: u64,
     /// No further frame once this many bytes of payload have been taken.
     pub(crate) bytes: u64,
+    /// Each message in a frame of its own.
+    pub(crate) singly: bool,
     /// The owner's entry; it is in use by us or free.
     pub(crate) owner: u32,
     /// The process behind the owner.

@@ -105,7 +105,7 @@ impl Copies {
 /// The ids and the bodies of all messages.
 fn take_all(queue: &mut dyn Queue) -> ipcq::error::Result<Vec<(u64, Vec<u8>)>> {
     let mut messages = Vec::new();
-    while queue.take(Want { messages: u64::MAX, bytes: u64::MAX }, false, None)? == Taken::Messages {
+    while queue.take(Want { messages: u64::MAX, bytes: u64::MAX, singly: false }, false, None)? == Taken::Messages {
         let frames = queue.frames().to_vec();
         for (index, frame) in frames.iter().enumerate() {
             let mut payload = Vec::new();

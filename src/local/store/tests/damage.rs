@@ -15,7 +15,7 @@ fn after(operations: &[Operation]) -> Store<TestMemory> {
 
 fn take(store: &mut Store<TestMemory>, messages: u64) -> Result<Vec<Lease>> {
     let mut leases = Vec::new();
-    let want = Want { messages, bytes: u64::MAX, owner: 0, pid: 1, now: 1 };
+    let want = Want { messages, bytes: u64::MAX, singly: false, owner: 0, pid: 1, now: 1 };
     assert_eq!(store.take(&want, &mut leases)?, Taken::Leases);
     Ok(leases)
 }

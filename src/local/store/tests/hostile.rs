@@ -176,7 +176,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
             }
             3..8 => {
                 let messages = random.one_of(&[1, 2, 5, 50, u64::MAX]);
-                let want = Want { messages, bytes: random.one_of(&[1000, u64::MAX]), owner, pid: 1, now: clock };
+                let want = Want { messages, bytes: random.one_of(&[1000, u64::MAX]), singly: false, owner, pid: 1, now: clock };
                 leases.clear();
                 let taken = done(store.take(&want, &mut leases));
                 assert!(taken || leases.is_empty());

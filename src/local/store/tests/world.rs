@@ -125,12 +125,12 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(capacity: u64, max_items: u64) -> Self {
-        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: false })
+        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: false, auto_close: false, lease: 0, max_attempts: 0 })
     }
 
     /// The same for a durable queue.
     pub(super) fn durable(capacity: u64, max_items: u64) -> Self {
-        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: true })
+        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: true, auto_close: false, lease: 0, max_attempts: 0 })
     }
 
     fn of(stamp: Stamp) -> Self {
@@ -222,7 +222,7 @@ impl World {
     }
 
     fn take(&mut self, owner: u32, messages: u64, bytes: u64) {
-        let want = Want { messages, bytes, owner, pid: owner + 1000, now: self.now() };
+        let want = Want { messages, bytes, singly: false, owner, pid: owner + 1000, now: self.now() };
         let mut leases = Vec::new();
         let taken = self.store.take(&want, &mut leases).unwrap();
         let State { ready, closed, .. } = &self.model.state;
