@@ -92,7 +92,9 @@ pub enum Error {
         name: String,
     },
     /// What was to be ended is no lease.
-    #[error("{id} is not leased from queue '{name}' now: it was finished with, ran out, or never was; nothing was changed")]
+    #[error(
+        "{id} is not leased from queue '{name}' now: it was finished with, ran out, or never was; nothing was changed"
+    )]
     NotLeased {
         /// The lease as it was named.
         id: LeaseId,

@@ -178,13 +178,16 @@ mod tests {
 
     #[test]
     fn ids_are_read_as_they_are_written() {
-        for (message, attempt, text) in [(17, 1, "17"), (17, 2, "17.2"), (u64::MAX, u32::MAX, "18446744073709551615.4294967295")] {
+        for (message, attempt, text) in
+            [(17, 1, "17"), (17, 2, "17.2"), (u64::MAX, u32::MAX, "18446744073709551615.4294967295")]
+        {
             let id = LeaseId { message, attempt };
             assert_eq!(id.to_string(), text);
             assert_eq!(text.parse(), Ok(id));
         }
         assert_eq!("17.1".parse(), Ok(LeaseId { message: 17, attempt: 1 }));
-        for text in ["", "x", "-1", "+1", "0", "1.", "1.0", ".1", "1.2.3", " 1", "18446744073709551616", "1.4294967296"] {
+        for text in ["", "x", "-1", "+1", "0", "1.", "1.0", ".1", "1.2.3", " 1", "18446744073709551616", "1.4294967296"]
+        {
             assert!(text.parse::<LeaseId>().is_err(), "{text}");
         }
     }

@@ -114,6 +114,10 @@ pub struct Verification {
     pub ready: u64,
     /// Messages that consumers have and have not finished with.
     pub leased: u64,
+    /// Messages that become ready at a known time.
+    pub delayed: u64,
+    /// Messages given up on.
+    pub dead: u64,
     /// Bytes of all messages.
     pub bytes: u64,
     /// Puts are refused.

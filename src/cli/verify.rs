@@ -67,9 +67,15 @@ fn counted(number: u64, one: &str, several: &str) -> String {
 
 fn describe(name: &str, found: &Verification) -> String {
     let state = if found.is_sound() { "sound" } else { "damaged" };
-    let (ready, leased) = (counted(found.ready, "message", "messages"), found.leased);
-    let mut text =
-        format!("{name}: {state}: {ready} ready, {leased} leased, {}\n", counted(found.bytes, "byte", "bytes"));
+    let ready = counted(found.ready, "message", "messages");
+    let mut text = format!("{name}: {state}: {ready} ready, {} leased, ", found.leased);
+    for (number, what) in
+        [(found.delayed, "delayed"), (found.dead, "dead")].into_iter().filter(|(number, _)| *number > 0)
+    {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{number} {what}, ");
+    }
+    let _ = writeln!(text, "{}", counted(found.bytes, "byte", "bytes"));
     for finding in &found.findings {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {} {}", finding.field, finding.problem);
@@ -93,10 +99,12 @@ fn object(name: &str, found: &Verification, into: &mut Vec<u8>) {
     into.extend_from_slice(b",\"path\":");
     json::string(&found.path.to_string_lossy(), into);
     let figures = format!(
-        ",\"sound\":{},\"ready\":{},\"leased\":{},\"bytes\":{},\"closed\":{},\"unfinished\":{},\"dead_owners\":{},\"problems\":[",
+        ",\"sound\":{},\"ready\":{},\"leased\":{},\"delayed\":{},\"dead\":{},\"bytes\":{},\"closed\":{},\"unfinished\":{},\"dead_owners\":{},\"problems\":[",
         found.is_sound(),
         found.ready,
         found.leased,
+        found.delayed,
+        found.dead,
         found.bytes,
         found.closed,
         found.unfinished,

@@ -107,6 +107,8 @@ fields! {
         DATA_WAITERS "data waiters" 196, 4;
         SPACE_WAKE "space wake" 256, 4;
         SPACE_WAITERS "space waiters" 260, 4;
+        FINISHED_WAKE "finished wake" 320, 4;
+        FINISHED_WAITERS "finished waiters" 324, 4;
     }
     /// The state of the queue; changed only through the redo log.
     CONTROL_FIELDS {
@@ -134,13 +136,11 @@ fields! {
         LAST_PUT "last put" CONTROL + 168, 8;
         LAST_GOT "last got" CONTROL + 176, 8;
         HIGH_WATER "high-water bytes" CONTROL + 184, 8;
-        RETURNED_ROOT "returned heap" CONTROL + 192, 8;
-        DELAYED_ROOT "delayed heap" CONTROL + 200, 8;
-        DEADLINE_ROOT "deadline heap" CONTROL + 208, 8;
-        DEAD_FIRST "first dead" CONTROL + 216, 8;
-        DEAD_LAST "last dead" CONTROL + 224, 8;
-        PRODUCERS "producers" CONTROL + 232, 8;
-        BOOT "boot" CONTROL + 240, 8;
+        RETURNED_ROOT "returned root" CONTROL + 192, 8;
+        DELAYED_ROOT "delayed root" CONTROL + 200, 8;
+        KEPT_ROOT "kept root" CONTROL + 208, 8;
+        DEAD_ROOT "dead root" CONTROL + 216, 8;
+        PRODUCERS "producers" CONTROL + 224, 8;
     }
     /// A redo log.
     LOG_FIELDS {
@@ -154,7 +154,10 @@ fields! {
         OWNER_LEASES "first lease" 0, 8;
         OWNER_PID "owner pid" 8, 8;
         OWNER_SINCE "owner since" 16, 8;
-        OWNER_PRODUCER "owner produces" 24, 8;
+        OWNER_PRODUCES "owner produces" 24, 8;
+        OWNER_STARTED "owner started" 32, 8;
+        OWNER_NAMESPACE "owner namespace" 40, 8;
+        OWNER_BOOT "owner boot" 48, 8;
     }
     /// The record of a frame: a run of messages with consecutive ids that share one fate.
     RECORD_FIELDS {
@@ -174,17 +177,16 @@ fields! {
         RECORD_NEXT "next frame" 48, 4;
         RECORD_PREVIOUS "previous frame" 52, 4;
         RECORD_OWNER "lease owner" 56, 4;
-        RECORD_OWNER_PID "lease owner pid" 60, 4;
+        RECORD_REASON "reason" 60, 4;
         RECORD_LEASED_AT "leased at" 64, 8;
         RECORD_DEADLINE "lease deadline" 72, 8;
         RECORD_NOT_BEFORE "not before" 80, 8;
-        RECORD_EXPIRES "expires" 88, 8;
+        RECORD_DIED_AT "died at" 88, 8;
         RECORD_PUT_AT "put at" 96, 8;
-        RECORD_LEFT "left in heap" 104, 4;
-        RECORD_RIGHT "right in heap" 108, 4;
-        RECORD_PARENT "parent in heap" 112, 4;
-        RECORD_RANK "rank in heap" 116, 4;
-        RECORD_OWNER_START "lease owner start" 120, 8;
+        RECORD_LEFT "left in tree" 104, 4;
+        RECORD_RIGHT "right in tree" 108, 4;
+        RECORD_REASON_UNIT "reason unit" 112, 4;
+        RECORD_EXPIRES "expires" 120, 8;
         RECORD_PAYLOAD "short payload" INLINE, INLINE_BYTES;
     }
 }
@@ -350,7 +352,16 @@ mod tests {
     use super::*;
 
     fn stamp() -> Stamp {
-        Stamp { capacity: 1 << 26, max_items: NO_LIMIT, created: 7, uuid: [9; 16], durable: true, auto_close: true, lease: 5, max_attempts: 3 }
+        Stamp {
+            capacity: 1 << 26,
+            max_items: NO_LIMIT,
+            created: 7,
+            uuid: [9; 16],
+            durable: true,
+            auto_close: true,
+            lease: 5,
+            max_attempts: 3,
+        }
     }
 
     #[test]
@@ -370,8 +381,11 @@ mod tests {
     #[test]
     fn a_stamp_of_another_machine_or_version_is_named() {
         let mut bytes = stamp().encode();
-        bytes[8] = 2;
-        assert!(Stamp::decode(&bytes).is_err_and(|text| text.contains("format is 2")));
+        for (version, advice) in [(1, "with the ipcq that made it"), (3, "use a newer ipcq")] {
+            bytes[8] = version;
+            let text = Stamp::decode(&bytes).unwrap_err();
+            assert!(text.contains(&format!("format is {version}")) && text.contains(advice), "{text}");
+        }
         let mut bytes = stamp().encode();
         bytes[12..16].reverse();
         assert!(Stamp::decode(&bytes).is_err_and(|text| text.contains("byte order")));

@@ -7,12 +7,15 @@ mod directory;
 mod file;
 mod file_system;
 mod format;
+mod join;
 mod kept;
 mod list;
 mod lock;
 mod map;
 mod memory;
 mod owner;
+mod process;
+mod producer;
 mod store;
 mod verify;
 
@@ -75,6 +78,8 @@ pub struct LocalQueue {
     file_checked: Option<Instant>,
     /// Takes that found nothing since the last that found something.
     idle_looks: u32,
+    /// We count as a producer.
+    produces: bool,
 }
 
 impl LocalQueue {
@@ -154,6 +159,7 @@ impl LocalQueue {
             counted_for_space: None,
             file_checked: None,
             idle_looks: 0,
+            produces: false,
         })
     }
 
@@ -225,6 +231,7 @@ impl LocalQueue {
 
     fn take_locked(&mut self, want: Want, watch: bool) -> Result<Taken> {
         self.return_leases_of_the_dead()?;
+        self.store.look_at_clock(now()).map_err(|fault| self.fault(fault))?;
         let taken = match self.store.nothing_to_take() {
             Some(nothing) => nothing,
             None => match self.claim_owner()? {
@@ -365,8 +372,7 @@ impl Queue for LocalQueue {
             settled.map_err(|fault| queue.fault(fault))
         });
         if !stay {
-            self.owner = None;
-            lock::disclaim_owner(self.store.memory().file(), owner);
+            self.forget_entry();
         }
         // The vector is kept: a stream settles thousands of times.
         self.leases = leases;
@@ -419,13 +425,14 @@ impl Queue for LocalQueue {
     }
 
     fn look_again(&self) -> Duration {
-        if let Some(until_look) = self.until_next_look_for_the_dead() {
+        let until_look = if let Some(until_look) = self.until_next_look_for_the_dead() {
             until_look
         } else if self.idle_looks == 1 && self.store.has_grown_large() {
             IDLE_BEFORE_TRIM
         } else {
             LOOK_AGAIN
-        }
+        };
+        until_look.min(self.until_next_event())
     }
 
     fn close(&mut self, deadline: Deadline) -> Result<()> {
@@ -438,7 +445,13 @@ impl Queue for LocalQueue {
     }
 
     fn status(&mut self, deadline: Deadline) -> Result<Status> {
-        let counts = self.locked(deadline, LocalQueue::counts)?;
+        self.locked(deadline, LocalQueue::status_now)
+    }
+}
+
+impl LocalQueue {
+    fn status_now(&mut self) -> Result<Status> {
+        let counts = self.counts()?;
         let stamp = self.store.stamp();
         Ok(Status {
             path: self.segment.path().to_owned(),
@@ -457,9 +470,14 @@ impl Queue for LocalQueue {
             returned: counts.returned,
         })
     }
-}
 
-impl LocalQueue {
+    /// How long it is until a lease runs out, or a delayed message becomes ready.
+    fn until_next_event(&self) -> Duration {
+        let next = self.store.next_event().unwrap_or(u64::MAX);
+        // A little later is early enough, and a little earlier in vain.
+        Duration::from_nanos(next.saturating_sub(now())).saturating_add(Duration::from_micros(50))
+    }
+
     fn counts(&mut self) -> Result<store::Counts> {
         self.store.counts().map_err(|fault| self.fault(fault))
     }

@@ -2,7 +2,7 @@
 
 use super::file::SegmentFile;
 use super::map::Map;
-use super::{LocalQueue, lock, stamp, store};
+use super::{LocalQueue, lock, process, stamp, store};
 use crate::error::{Error, Result};
 use crate::name::Address;
 use crate::place::Place;
@@ -30,12 +30,16 @@ impl LocalQueue {
 fn look(segment: &SegmentFile, address: &Address, file: &File) -> Result<Verification> {
     let memory = Map::to_read(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
     let stamp = stamp(segment, &memory)?;
-    let verdict = store::verify(&memory, &stamp, |_, _, _| {});
+    let verdict = store::verify(&memory, &stamp, |_, _| {});
     let mut dead_owners = 0;
     for owner in verdict.owners.others(None) {
-        let lives = lock::owner_lives(file, owner);
+        let identity = store::identity(&memory, owner);
         let failed = |error| Error::io(format!("look for the owners of leases in '{address}'"), error);
-        dead_owners += u64::from(!lives.map_err(failed)?);
+        let lives = match identity.is_resident() {
+            true => lock::owner_lives(file, owner).map_err(failed)?,
+            false => process::lives(&identity),
+        };
+        dead_owners += u64::from(!lives);
     }
     Ok(Verification {
         path: segment.path().to_owned(),
@@ -45,6 +49,8 @@ fn look(segment: &SegmentFile, address: &Address, file: &File) -> Result<Verific
         dead_owners,
         ready: verdict.ready,
         leased: verdict.leased,
+        delayed: verdict.delayed,
+        dead: verdict.dead,
         bytes: verdict.bytes,
         closed: verdict.closed,
     })

@@ -9,6 +9,8 @@ use crate::message::Framing;
 const KIND_FRAME: u8 = 1;
 /// Bit of `RECORD_FLAGS`: each message is compact JSON.
 const FLAG_JSON: u8 = 1;
+/// Bit of `RECORD_FLAGS`: the lease outlives the call that took it, and is in the tree of those.
+const FLAG_KEPT: u8 = 2;
 
 const RECORD_BYTES: usize = RECORD_WORDS * 8;
 
@@ -16,11 +18,17 @@ const RECORD_BYTES: usize = RECORD_WORDS * 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum State {
-    /// Can be got; is in the list of ready frames.
+    /// Can be got; is in the list of ready frames, or in the tree of returned ones.
     Ready = 1,
-    /// Given to an owner; is in the owner's list.
+    /// Given to a consumer; is in its owner's list, or in the tree of kept leases, or in both.
     Leased = 2,
+    /// Becomes ready at a known time; is in the tree of delayed frames.
+    Delayed = 3,
+    /// Given up on; is in the tree of dead frames.
+    Dead = 4,
 }
+
+const STATES: [State; 4] = [State::Ready, State::Leased, State::Delayed, State::Dead];
 
 /// A copy of a record. Nothing in it has been believed before [`Record::load`] checked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +74,23 @@ impl Record {
         RECORD_CHECKSUM u32, checksum set_checksum;
         RECORD_NEXT u32, next set_next;
         RECORD_PREVIOUS u32, previous set_previous;
-        /// The owner's entry, counted from 1; 0 while not leased.
+        /// The owner's entry, counted from 1; 0 while nobody's death ends a lease of it.
         RECORD_OWNER u32, owner set_owner;
         /// Nanoseconds since the Unix epoch.
         RECORD_LEASED_AT u64, leased_at set_leased_at;
+        /// When a kept lease runs out, in nanoseconds since the Unix epoch; the largest number: never.
+        RECORD_DEADLINE u64, deadline set_deadline;
+        /// When a delayed frame becomes ready, in nanoseconds since the Unix epoch.
+        RECORD_NOT_BEFORE u64, not_before set_not_before;
+        /// When a dead frame died, in nanoseconds since the Unix epoch.
+        RECORD_DIED_AT u64, died_at set_died_at;
+        /// Why a dead frame died: see `dead.rs`.
+        RECORD_REASON u32, reason set_reason;
+        /// The unit with the reason's text, or 0.
+        RECORD_REASON_UNIT u32, reason_unit set_reason_unit;
+        /// The frames below it in a tree, or 0.
+        RECORD_LEFT u32, left set_left;
+        RECORD_RIGHT u32, right set_right;
         /// Nanoseconds since the Unix epoch.
         RECORD_PUT_AT u64, put_at set_put_at;
     }
@@ -131,7 +152,7 @@ impl Record {
     }
 
     pub(super) fn state(&self) -> Option<State> {
-        [State::Ready, State::Leased].into_iter().find(|state| *state as u8 == self.state_number())
+        STATES.into_iter().find(|state| *state as u8 == self.state_number())
     }
 
     pub(super) fn set_state(&mut self, state: State) {
@@ -146,6 +167,15 @@ impl Record {
     /// Whether each message is compact JSON.
     pub(crate) fn json(&self) -> bool {
         self.flags() & FLAG_JSON != 0
+    }
+
+    /// Whether the lease is a kept one.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.flags() & FLAG_KEPT != 0
+    }
+
+    pub(super) fn set_kept(&mut self, kept: bool) {
+        self.set_flags(if kept { self.flags() | FLAG_KEPT } else { self.flags() & !FLAG_KEPT });
     }
 
     /// Whether the payload is in the record itself.

@@ -4,15 +4,23 @@
 //! owner are parameters, and the caller holds the lock. Every operation is one or more transactions
 //! (`transaction.rs`), and after any prefix of its stores the segment is as before it or as after it.
 
+mod dead;
+mod ending;
 mod frame;
+mod join;
+mod kept;
 mod log;
 mod owners;
+mod peek;
+mod producers;
+mod purge;
 mod put;
 mod ready;
 mod settle;
 mod status;
 mod take;
 mod transaction;
+mod tree;
 mod units;
 mod verify;
 mod view;
@@ -25,6 +33,9 @@ use super::memory::Memory;
 use std::io;
 use transaction::Transaction;
 
+pub(crate) use kept::{Keeper, NEVER, Verdict};
+pub(crate) use owners::{Identity, identity};
+pub(crate) use peek::Shown;
 pub(crate) use put::Put;
 pub(crate) use status::Counts;
 pub(crate) use take::{Lease, Taken, Want};
@@ -60,7 +71,7 @@ fn damaged<T>(field: &'static str, problem: impl Into<String>) -> Result<T> {
 /// owner, on a file system that is full.
 const RESERVED_UNITS: u64 = 32;
 
-/// Frames that one transaction takes, finishes or returns; keeps it within the redo log.
+/// Frames that one transaction takes or finishes; keeps it within the redo log.
 pub(crate) const FRAMES_AT_ONCE: usize = 32;
 /// The same where the log is that of a durable segment.
 pub(crate) const DURABLE_FRAMES_AT_ONCE: usize = 20;

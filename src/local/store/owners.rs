@@ -5,7 +5,8 @@
 //! file only keeps the books.
 
 use super::super::format::{self, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW};
-use super::super::memory::Memory;
+use super::super::memory::{Memory, ReadMemory};
+use super::ending::After;
 use super::frame::State;
 use super::transaction::{Transaction, Wake};
 use super::{Result, Store, damaged};
@@ -37,39 +38,81 @@ impl OwnersInUse {
     }
 }
 
+/// Who is behind an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) pid: u32,
+    /// When the process was started, in clock ticks since the machine was, if it takes no part itself: a script
+    /// that holds leases across several calls. 0: the process holds a lock on the entry.
+    pub(crate) started: u64,
+    /// The PID namespace in which `pid` is its number; with `started`.
+    pub(crate) namespace: u64,
+    /// Which boot of the machine that was; with `started`.
+    pub(crate) boot: u64,
+}
+
+impl Identity {
+    /// A process that holds a lock on its entry.
+    pub(crate) fn resident(pid: u32) -> Self {
+        Identity { pid, started: 0, namespace: 0, boot: 0 }
+    }
+
+    /// Whether a lock on the entry tells that the process lives.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.started == 0
+    }
+}
+
+/// Who is behind the entry of `owner`.
+pub(crate) fn identity<M: ReadMemory>(memory: &M, owner: u32) -> Identity {
+    let entry = format::owner_offset(owner);
+    Identity {
+        pid: memory.load(entry + format::OWNER_PID) as u32,
+        started: memory.load(entry + format::OWNER_STARTED),
+        namespace: memory.load(entry + format::OWNER_NAMESPACE),
+        boot: memory.load(entry + format::OWNER_BOOT),
+    }
+}
+
 impl<M: Memory> Store<M> {
     /// The owners in use.
     pub(crate) fn owners_in_use(&self) -> OwnersInUse {
         OwnersInUse::new(self.memory.load(OWNERS_LOW), self.memory.load(OWNERS_HIGH))
     }
 
-    /// Gives back all that `owner` holds and clears its entry. Returns the number of messages that are ready again.
-    pub(crate) fn return_all_of(&mut self, owner: u32) -> Result<u64> {
+    /// Gives back all that `owner` holds and clears its entry: it has died. Returns the number of messages that are
+    /// ready again. `now` is in nanoseconds since the Unix epoch.
+    pub(crate) fn return_all_of(&mut self, owner: u32, now: u64) -> Result<u64> {
+        let max_attempts = self.stamp.max_attempts;
+        let auto_close = self.stamp.auto_close;
         let mut returned = 0;
-        let frames_at_once = self.frames_at_once();
         loop {
             let mut transaction = self.begin()?;
-            for _ in 0..frames_at_once {
-                let unit = transaction.first_lease(owner)?;
-                if unit == 0 {
-                    transaction.clear_owner(owner);
-                    transaction.wake_data(Wake::Messages(returned));
-                    transaction.commit()?;
-                    return Ok(returned);
-                }
-                returned += transaction.return_lease(owner, unit)?;
+            let mut unit = transaction.first_lease(owner)?;
+            while unit != 0 && transaction.has_room() {
+                let after = After::holder_died(max_attempts, now);
+                returned += transaction.give_back(unit, &after)?.ready;
+                unit = transaction.first_lease(owner)?;
             }
-            transaction.wake_data(Wake::Messages(returned));
+            if unit == 0 {
+                transaction.stop_producing(owner, auto_close)?;
+                transaction.clear_owner(owner);
+            }
+            transaction.note_if_drained();
+            if returned > 0 {
+                transaction.wake_data(Wake::Messages(returned));
+            }
             transaction.commit()?;
+            if unit == 0 {
+                return Ok(returned);
+            }
         }
     }
 
     /// Clears the entry of an owner that holds nothing.
     pub(crate) fn clear_owner(&mut self, owner: u32) -> Result<()> {
         let mut transaction = self.begin()?;
-        if transaction.first_lease(owner)? == 0 {
-            transaction.clear_owner(owner);
-        }
+        transaction.clear_idle_owner(owner)?;
         transaction.commit()
     }
 }
@@ -82,15 +125,23 @@ impl<M: Memory> Transaction<'_, M> {
         }
     }
 
-    /// Marks the entry of `owner` as in use by the process `pid`, since `now`.
-    pub(super) fn use_owner(&mut self, owner: u32, pid: u32, now: u64) {
+    /// Marks the entry of `owner` as in use by that process, since `now`.
+    pub(super) fn use_owner(&mut self, owner: u32, identity: &Identity, now: u64) {
         let (field, bit) = owner_bit(owner);
         if self.get(field) & bit == 0 {
             self.set(field, self.get(field) | bit);
             let entry = format::owner_offset(owner);
-            self.set_word(entry + format::OWNER_LEASES, 0);
-            self.set_word(entry + format::OWNER_PID, u64::from(pid));
-            self.set_word(entry + format::OWNER_SINCE, now);
+            for (offset, value) in [
+                (format::OWNER_LEASES, 0),
+                (format::OWNER_PID, u64::from(identity.pid)),
+                (format::OWNER_SINCE, now),
+                (format::OWNER_PRODUCES, 0),
+                (format::OWNER_STARTED, identity.started),
+                (format::OWNER_NAMESPACE, identity.namespace),
+                (format::OWNER_BOOT, identity.boot),
+            ] {
+                self.set_word(entry + offset, value);
+            }
         }
     }
 
@@ -99,22 +150,23 @@ impl<M: Memory> Transaction<'_, M> {
         self.set(field, self.get(field) & !bit);
     }
 
+    fn is_idle(&self, owner: u32) -> Result<bool> {
+        Ok(self.first_lease(owner)? == 0 && self.word(format::owner_offset(owner) + format::OWNER_PRODUCES) == 0)
+    }
+
     /// Clears the entry if nothing is leased to it any more.
     pub(super) fn clear_idle_owner(&mut self, owner: u32) -> Result<()> {
-        if self.first_lease(owner)? == 0 {
+        if self.is_idle(owner)? {
             self.clear_owner(owner);
         }
         Ok(())
     }
 
     /// Makes the frame in `unit`, which is in no list, the first lease of `owner`.
-    pub(super) fn add_lease(&mut self, owner: u32, unit: u32, now: u64) -> Result<()> {
+    pub(super) fn add_lease(&mut self, owner: u32, unit: u32) -> Result<()> {
         let next = self.first_lease(owner)?;
         let record = self.record("next frame", unit)?;
-        record.set_state(State::Leased);
         record.set_owner(owner + 1);
-        record.set_leased_at(now);
-        record.set_attempts(record.attempts().saturating_add(1));
         record.set_previous(0);
         record.set_next(next);
         if next != 0 {
@@ -137,21 +189,8 @@ impl<M: Memory> Transaction<'_, M> {
         if record.next() != 0 {
             self.record("next frame", record.next())?.set_previous(record.previous());
         }
+        self.record("first lease", unit)?.set_owner(0);
         Ok(())
-    }
-
-    /// Makes a leased frame ready again in its old place. Returns its number of messages.
-    pub(super) fn return_lease(&mut self, owner: u32, unit: u32) -> Result<u64> {
-        self.remove_lease(owner, unit)?;
-        let record = self.record("first lease", unit)?;
-        record.set_state(State::Ready);
-        record.set_owner(0);
-        let count = u64::from(record.count());
-        self.insert_ready(unit)?;
-        self.subtract(format::LEASED, count)?;
-        self.add(format::READY, count);
-        self.add(format::TOTAL_RETURNED, count);
-        Ok(count)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Settling leases: what was delivered leaves the queue, the rest goes back to its old place.
 
-use super::super::format::{self, state};
+use super::super::format;
 use super::super::memory::Memory;
+use super::ending::After;
 use super::take::{Lease, measure};
 use super::transaction::{Transaction, Wake};
 use super::units;
@@ -14,37 +15,36 @@ impl<M: Memory> Store<M> {
     pub(crate) fn settle(&mut self, owner: u32, leases: &[Lease], delivered: u64, last: bool, now: u64) -> Result<()> {
         let mut left = delivered;
         for some in leases.chunks(self.frames_at_once()) {
-            let mut transaction = self.begin()?;
-            let mut returned = 0;
-            // From the last to the first, so that each that goes back belongs at the front.
-            let mut end: u64 = some.iter().map(|lease| u64::from(lease.record.count())).sum();
-            let done = end.min(left);
-            for lease in some.iter().rev() {
-                let count = u64::from(lease.record.count());
-                end -= count;
-                let finished = done.saturating_sub(end).min(count);
-                returned += transaction.settle_one(owner, lease, finished)?;
-            }
+            let count: u64 = some.iter().map(|lease| u64::from(lease.record.count())).sum();
+            let done = count.min(left);
             left -= done;
-            transaction.add(format::TOTAL_GOT, done);
-            if done > 0 {
-                transaction.set(format::LAST_GOT, now);
-                transaction.wake_space();
-            }
-            if last {
-                transaction.clear_idle_owner(owner)?;
-            }
-            let drained =
-                [format::READY, format::LEASED, format::DELAYED].iter().all(|count| transaction.get(*count) == 0);
-            if drained && transaction.get(format::STATE) & state::CLOSED != 0 {
-                // Those who wait for data have waited for this.
-                transaction.wake_data(Wake::All);
-            } else if returned > 0 {
-                transaction.wake_data(Wake::Messages(returned));
-            }
-            transaction.commit()?;
+            self.settle_some(owner, some, done, last, now)?;
         }
         Ok(())
+    }
+
+    fn settle_some(&mut self, owner: u32, leases: &[Lease], delivered: u64, last: bool, now: u64) -> Result<()> {
+        let mut transaction = self.begin()?;
+        // From the last to the first, so that each that goes back belongs at the front.
+        let mut end: u64 = leases.iter().map(|lease| u64::from(lease.record.count())).sum();
+        let (mut done, mut returned) = (0, 0);
+        for lease in leases.iter().rev() {
+            // What goes back may have to go into a tree.
+            if end > delivered && !transaction.has_room() {
+                transaction.settled(done, returned, now)?;
+                transaction = self.begin()?;
+                (done, returned) = (0, 0);
+            }
+            let count = u64::from(lease.record.count());
+            end -= count;
+            let finished = delivered.saturating_sub(end).min(count);
+            returned += transaction.settle_one(owner, lease, finished, now)?;
+            done += finished;
+        }
+        if last {
+            transaction.clear_idle_owner(owner)?;
+        }
+        transaction.settled(done, returned, now)
     }
 
     /// Whether a drained queue would give storage back.
@@ -64,17 +64,16 @@ impl<M: Memory> Store<M> {
 
 impl<M: Memory> Transaction<'_, M> {
     /// Ends one lease of which the first `finished` messages are done with. Returns how many went back.
-    fn settle_one(&mut self, owner: u32, lease: &Lease, finished: u64) -> Result<u64> {
+    fn settle_one(&mut self, owner: u32, lease: &Lease, finished: u64, now: u64) -> Result<u64> {
         let record = *self.record("first lease", lease.unit)?;
         if record.first_id() != lease.record.first_id() || record.count() != lease.record.count() {
             return damaged("first id", format!("of the leased unit {} has changed", lease.unit));
         }
-        let count = u64::from(record.count());
-        if finished == count {
-            self.remove_lease(owner, lease.unit)?;
-            self.free_frame(lease.unit, &record)?;
-            self.subtract(format::LEASED, count)?;
-            self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
+        if record.owner() != owner + 1 {
+            return damaged("lease owner", format!("of unit {} is not who took it", lease.unit));
+        }
+        if finished == u64::from(record.count()) {
+            self.finish(lease.unit)?;
             return Ok(0);
         }
         if finished > 0 {
@@ -83,6 +82,20 @@ impl<M: Memory> Transaction<'_, M> {
             self.subtract(format::LEASED, finished)?;
             self.subtract(format::MESSAGE_BYTES, length - finished)?;
         }
-        self.return_lease(owner, lease.unit)
+        Ok(self.give_back(lease.unit, &After::holder_died(0, now))?.ready)
+    }
+
+    /// Counts what has been settled and makes the change.
+    fn settled(mut self, done: u64, returned: u64, now: u64) -> Result<()> {
+        self.add(format::TOTAL_GOT, done);
+        if done > 0 {
+            self.set(format::LAST_GOT, now);
+            self.wake_space();
+        }
+        if returned > 0 {
+            self.wake_data(Wake::Messages(returned));
+        }
+        self.note_if_drained();
+        self.commit()
     }
 }

@@ -4,9 +4,13 @@
 use super::super::format::{self, state};
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
+use super::owners::Identity;
+use super::ready::First;
 use super::transaction::{Transaction, Wake};
+use super::tree::Tree;
 use super::units::{Chain, each_piece};
 use super::{Fault, Result, Store, damaged};
+use std::io;
 
 /// How much to take, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -85,14 +89,16 @@ impl<M: Memory> Store<M> {
             return Ok(nothing);
         }
         let mut transaction = self.begin()?;
-        transaction.use_owner(want.owner, want.pid, want.now);
+        transaction.use_owner(want.owner, &Identity::resident(want.pid), want.now);
         let (mut messages, mut bytes) = (0, 0);
         while messages < want.messages && bytes < want.bytes && leases.len() - already < frames_at_once {
-            let unit = transaction.get_unit(format::READY_FIRST)?;
-            if unit == 0 {
+            // What came back is in a tree, of which every change counts.
+            if (want.singly || transaction.tree_first(Tree::Returned)? != 0) && messages > 0 && !transaction.has_room()
+            {
                 break;
             }
-            let record = *transaction.record("first ready", unit)?;
+            let Some(first) = transaction.first_ready()? else { break };
+            let First { unit, record, .. } = first;
             if record.state() != Some(State::Ready) {
                 return damaged("frame state", format!("of the ready unit {unit} is {}", record.state_number()));
             }
@@ -102,26 +108,36 @@ impl<M: Memory> Store<M> {
                     format!("of unit {unit} are {}, more than the capacity", record.length()),
                 );
             }
-            let taken = if u64::from(record.count()) <= want.messages - messages {
-                transaction.remove_first_ready(unit)?;
+            let wanted = if want.singly { 1 } else { want.messages - messages };
+            let taken = if u64::from(record.count()) <= wanted {
+                transaction.remove_first_ready(first)?;
                 unit
             } else {
-                match transaction.split_first(unit, want.messages - messages)? {
+                match transaction.change_first_ready(first, |transaction| transaction.split_first(unit, wanted))? {
                     Some(part) => part,
                     // No unit to be had on a full file system. Leasing the whole frame needs none; what
                     // was not wanted goes back when it is settled.
-                    None if messages == 0 => {
-                        transaction.remove_first_ready(unit)?;
+                    None if messages == 0 && !want.singly => {
+                        transaction.remove_first_ready(first)?;
                         unit
                     }
+                    None if messages == 0 => return Err(Fault::Storage(io::ErrorKind::StorageFull.into())),
                     None => break,
                 }
             };
-            transaction.add_lease(want.owner, taken, want.now)?;
-            let record = *transaction.record("first lease", taken)?;
+            transaction.add_lease(want.owner, taken)?;
+            let record = transaction.record("first lease", taken)?;
+            record.set_state(State::Leased);
+            record.set_leased_at(want.now);
+            record.set_attempts(record.attempts().saturating_add(1));
+            let record = *record;
             messages += u64::from(record.count());
             bytes += record.length();
             leases.push(Lease { unit: taken, record });
+            if want.singly && taken != unit {
+                // A second part of the same run has to find the links that the first has changed.
+                break;
+            }
         }
         if messages == 0 {
             return damaged("ready messages", "counts messages where the list has none");

@@ -62,8 +62,14 @@ pub(super) struct Transaction<'a, M> {
     scratch: &'a mut Scratch,
     wake_data: Wake,
     wake_space: Wake,
+    wake_finished: Wake,
     durable: bool,
 }
+
+/// Words that one step of a longer operation changes at most: taking a frame out of one tree and putting it into another
+/// changes a word of each node on two branches, and some of the frame, its neighbours, the counts, and the
+/// text of a reason.
+const LARGEST_STEP: usize = 190;
 
 fn control_index(offset: u64) -> usize {
     ((offset - CONTROL) / 8) as usize
@@ -86,8 +92,9 @@ impl<'a, M: Memory> Transaction<'a, M> {
         for field in CONTROL_FIELDS {
             control[control_index(field.offset)] = memory.load(field.offset);
         }
-        let (wake_data, wake_space) = (Wake::None, Wake::None);
-        let transaction = Transaction { memory, before: control, control, scratch, wake_data, wake_space, durable };
+        let (wake_data, wake_space, wake_finished) = (Wake::None, Wake::None, Wake::None);
+        let transaction =
+            Transaction { memory, before: control, control, scratch, wake_data, wake_space, wake_finished, durable };
         transaction.check_bounds()?;
         Ok(transaction)
     }
@@ -215,9 +222,26 @@ impl<'a, M: Memory> Transaction<'a, M> {
         self.wake_space = Wake::All;
     }
 
+    /// Wakes those who wait until everything has been finished with.
+    pub(super) fn wake_finished(&mut self) {
+        self.wake_finished = Wake::All;
+    }
+
+    /// Whether another step of an operation on many frames still fits the redo log.
+    pub(super) fn has_room(&self) -> bool {
+        let words = |touched: &Touched| match (touched.fresh, self.durable) {
+            (true, false) => 0,
+            (true, true) => format::RECORD_WORDS,
+            (false, _) => touched.now.changed_words(&touched.before).count(),
+        };
+        let changed: usize = self.scratch.records.iter().map(words).sum();
+        changed + self.scratch.words.len() + self.scratch.fresh_payloads.len() + LARGEST_STEP
+            <= log::most_pairs(self.durable)
+    }
+
     /// Makes the change.
     pub(super) fn commit(self) -> Result<()> {
-        let Transaction { memory, before, control, scratch, wake_data, wake_space, durable } = self;
+        let Transaction { memory, before, control, scratch, wake_data, wake_space, wake_finished, durable } = self;
         let Scratch { records, words, pairs, fresh_payloads, .. } = scratch;
         pairs.clear();
         for touched in records.iter() {
@@ -258,6 +282,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
         }
         let data_left = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, wake_data);
         let space_left = wake(memory, format::SPACE_WAKE, format::SPACE_WAITERS, wake_space);
+        let unfinished_left = wake(memory, format::FINISHED_WAKE, format::FINISHED_WAITERS, wake_finished);
         memory.store32(format::COMMIT, commit);
         for &(offset, value) in &pairs[..words] {
             memory.store(offset, value);
@@ -270,6 +295,9 @@ impl<'a, M: Memory> Transaction<'a, M> {
         }
         if let Some(left) = space_left {
             memory.store32(format::SPACE_WAITERS, left);
+        }
+        if let Some(left) = unfinished_left {
+            memory.store32(format::FINISHED_WAITERS, left);
         }
         Ok(())
     }

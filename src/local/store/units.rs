@@ -101,11 +101,19 @@ impl<M: Memory> Transaction<'_, M> {
         Ok(())
     }
 
+    /// Takes back a unit that is linked to no other.
+    pub(super) fn free_unit(&mut self, unit: u32) -> Result<()> {
+        self.free(Chain { first: unit, last: unit, units: 1 })
+    }
+
     /// Takes back a frame's record and its payload.
     pub(super) fn free_frame(&mut self, unit: u32, record: &Record) -> Result<()> {
         self.forget_record(unit);
+        if record.reason_unit() != 0 {
+            self.free_unit(record.reason_unit())?;
+        }
         if record.is_inline() {
-            self.free(Chain { first: unit, last: unit, units: 1 })
+            self.free_unit(unit)
         } else {
             self.set_link(unit, record.first_unit());
             self.free(Chain { first: unit, last: record.last_unit(), units: record.payload_units() + 1 })

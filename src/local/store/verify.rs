@@ -5,13 +5,16 @@
 
 use super::super::format::{self, FIRST_UNIT, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW, READY_FIRST, Stamp, state};
 use super::super::memory::ReadMemory;
+use super::dead;
 use super::frame::{Record, State};
 use super::log::{pending, pending_on_disk};
 use super::owners::OwnersInUse;
+use super::tree::{Tree, way_to};
 use super::units::each_piece;
 use super::view::View;
 use super::{Fault, Result, damaged};
 use crate::queue::Finding;
+use std::collections::HashSet;
 
 /// More findings than this are only counted.
 const MOST_FINDINGS: usize = 100;
@@ -28,24 +31,22 @@ pub(crate) struct Verdict {
     pub(crate) owners: OwnersInUse,
     pub(crate) ready: u64,
     pub(crate) leased: u64,
+    pub(crate) delayed: u64,
+    pub(crate) dead: u64,
     /// Bytes of all messages.
     pub(crate) bytes: u64,
     pub(crate) closed: bool,
 }
 
-/// Verifies the segment in `memory`. Calls `visit` with each frame that is sound: its unit,
-/// its record and its owner's number; ready ones in their order.
-pub(crate) fn verify<M: ReadMemory>(
-    memory: &M,
-    stamp: &Stamp,
-    visit: impl FnMut(u32, &Record, Option<u32>),
-) -> Verdict {
+/// Verifies the segment in `memory`. Calls `visit` with each frame that is sound, once: its unit and its record.
+pub(crate) fn verify<M: ReadMemory>(memory: &M, stamp: &Stamp, visit: impl FnMut(u32, &Record)) -> Verdict {
     let mut verdict = Verdict::default();
     match if stamp.durable { pending_on_disk(memory) } else { pending(memory, false) } {
         Ok(pending) => {
             verdict.unfinished = pending.is_something;
             let view = View::new(memory, pending.words);
-            let walk = Walk { view: &view, stamp, verdict, fresh: 0, used: Vec::new(), ids: Vec::new(), visit };
+            let (used, ids, kept) = (Vec::new(), Vec::new(), HashSet::new());
+            let walk = Walk { view: &view, stamp, verdict, fresh: 0, used, ids, kept, visit };
             walk.run()
         }
         Err(fault) => {
@@ -78,10 +79,12 @@ struct Walk<'a, 'm, M, F> {
     used: Vec<u64>,
     /// First ids and counts of all frames.
     ids: Vec<(u64, u64)>,
+    /// Units of kept leases that have been found in the list of their owner.
+    kept: HashSet<u32>,
     visit: F,
 }
 
-impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
+impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
     fn run(mut self) -> Verdict {
         if let Err(fault) = self.check_marks() {
             // Every bound rests on these two.
@@ -98,6 +101,11 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
         let ready = self.walk_ready();
         let mut lists = vec![free, ready];
         lists.extend((0..OWNER_ENTRIES).map(|owner| self.walk_owner(owner)));
+        lists.extend([Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead].map(|tree| self.walk_tree(tree)));
+        lists.push(match self.kept.iter().next() {
+            Some(unit) => damaged("kept root", format!("does not lead to the kept lease in unit {unit}")),
+            None => Ok(()),
+        });
         let incomplete = lists.iter().any(Result::is_err);
         lists.into_iter().filter_map(Result::err).for_each(|fault| self.verdict.note(fault));
         if !incomplete {
@@ -169,8 +177,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
     }
 
     fn walk_ready(&mut self) -> Result<()> {
-        let (last, messages) = self.walk_list("first ready", self.get(READY_FIRST), None)?;
-        self.verdict.ready = messages;
+        let last = self.walk_list("first ready", self.get(READY_FIRST), None)?;
         if self.get(format::READY_LAST) != u64::from(last) {
             let says = self.get(format::READY_LAST);
             return damaged("last ready", format!("is unit {says}, and the list ends with unit {last}"));
@@ -187,18 +194,22 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
                 _ => damaged("first lease", format!("of owner {owner} is unit {first}, and there is no such owner")),
             };
         }
-        let (_, messages) = self.walk_list("first lease", first, Some(owner))?;
-        self.verdict.leased += messages;
-        Ok(())
+        self.walk_list("first lease", first, Some(owner)).map(drop)
     }
 
-    /// Walks a list of frames, all ready or all leased to `owner`. Returns its last unit and its number of messages.
-    fn walk_list(&mut self, field: &'static str, first: u64, owner: Option<u32>) -> Result<(u32, u64)> {
-        let (mut field, mut next, mut previous, mut messages, mut next_id) = (field, first, 0, 0_u64, 0);
+    /// Walks a list of frames, all ready or all leased to `owner`. Returns its last unit.
+    fn walk_list(&mut self, field: &'static str, first: u64, owner: Option<u32>) -> Result<u32> {
+        let state = if owner.is_some() { State::Leased } else { State::Ready };
+        let (mut field, mut next, mut previous, mut next_id) = (field, first, 0, 0);
         while next != 0 {
             let unit = self.claim(field, next)?;
             let record = Record::load(self.view, unit)?;
-            self.check_frame(unit, &record, owner)?;
+            if record.owner() != owner.map_or(0, |owner| owner + 1) {
+                return damaged(
+                    "lease owner",
+                    format!("of unit {unit} is {}, not whose list it is in", record.owner()),
+                );
+            }
             if record.previous() != previous {
                 let says = record.previous();
                 return damaged("previous frame", format!("of unit {unit} is unit {says} instead of {previous}"));
@@ -206,27 +217,79 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
             if owner.is_none() && record.first_id() < next_id {
                 return damaged("first id", format!("of the ready unit {unit} goes back in the order"));
             }
-            let count = u64::from(record.count());
-            next_id = record.first_id() + count;
-            messages = messages.saturating_add(count);
-            self.ids.push((record.first_id(), count));
-            self.verdict.bytes = self.verdict.bytes.saturating_add(record.message_bytes());
-            (self.visit)(unit, &record, owner);
+            if record.is_kept() {
+                self.kept.insert(unit);
+            }
+            self.check_frame(unit, &record, state)?;
+            next_id = record.first_id() + u64::from(record.count());
             (field, previous, next) = ("next frame", unit, u64::from(record.next()));
         }
-        Ok((previous, messages))
+        Ok(previous)
     }
 
-    fn check_frame(&mut self, unit: u32, record: &Record, owner: Option<u32>) -> Result<()> {
-        let state = if owner.is_some() { State::Leased } else { State::Ready };
-        if record.state() != Some(state) {
-            return damaged("frame state", format!("of unit {unit} is {}, in another's list", record.state_number()));
+    /// Walks a tree: each frame comes after the one above it, and is where its id belongs.
+    fn walk_tree(&mut self, tree: Tree) -> Result<()> {
+        let field = tree.field();
+        // Unit, the priority above it, depth, and the way that has led there.
+        let mut open = vec![(self.get(tree.root()), (0, 0), 0, 0)];
+        while let Some((unit, above, depth, way)) = open.pop() {
+            if unit == 0 {
+                continue;
+            }
+            let is_listed = tree == Tree::Kept && u32::try_from(unit).is_ok_and(|unit| self.kept.remove(&unit));
+            let unit = if is_listed { unit as u32 } else { self.claim(field, unit)? };
+            let record = Record::load(self.view, unit)?;
+            if tree == Tree::Kept && (!record.is_kept() || record.count() != 1 || (record.owner() != 0) != is_listed) {
+                return damaged(field, format!("leads to unit {unit}, which is no kept lease"));
+            }
+            if way_to(record.first_id(), depth) != way {
+                return damaged(field, format!("leads to unit {unit} where its id does not belong"));
+            }
+            let priority = tree.priority(&record);
+            if priority < above {
+                return damaged(field, format!("leads to unit {unit} behind one that comes later"));
+            }
+            if !is_listed {
+                self.check_frame(unit, &record, tree.state())?;
+            }
+            if depth == 64 && record.left() | record.right() != 0 {
+                return damaged(field, "leads deeper than a tree can be");
+            }
+            open.push((record.left().into(), priority, depth + 1, way << 1));
+            open.push((record.right().into(), priority, depth + 1, way << 1 | 1));
         }
-        if record.owner() != owner.map_or(0, |owner| owner + 1) {
-            return damaged("lease owner", format!("of unit {unit} is {}, not whose list it is in", record.owner()));
+        Ok(())
+    }
+
+    /// Checks a frame that is where frames of this state are, and counts it.
+    fn check_frame(&mut self, unit: u32, record: &Record, state: State) -> Result<()> {
+        if record.state() != Some(state) {
+            return damaged("frame state", format!("of unit {unit} is {}, where others are", record.state_number()));
+        }
+        if state != State::Leased && (record.is_kept() || record.owner() != 0) {
+            return damaged("frame flags", format!("of unit {unit} are {}, and it is not leased", record.flags()));
         }
         self.claim_payload(unit, record)?;
-        self.check_payload(unit, record)
+        self.check_payload(unit, record)?;
+        if state == State::Dead {
+            if record.reason_unit() != 0 {
+                self.claim("reason unit", record.reason_unit().into())?;
+            }
+            dead::reason(self.view, record)?;
+        }
+        let count = u64::from(record.count());
+        let verdict = &mut self.verdict;
+        let counter = match state {
+            State::Ready => &mut verdict.ready,
+            State::Leased => &mut verdict.leased,
+            State::Delayed => &mut verdict.delayed,
+            State::Dead => &mut verdict.dead,
+        };
+        *counter = counter.saturating_add(count);
+        verdict.bytes = verdict.bytes.saturating_add(record.message_bytes());
+        self.ids.push((record.first_id(), count));
+        (self.visit)(unit, record);
+        Ok(())
     }
 
     fn claim_payload(&mut self, unit: u32, record: &Record) -> Result<()> {
@@ -284,12 +347,12 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
                 format!("is {}, and there is a message with the id {}", self.get(format::NEXT_ID), end - 1),
             );
         }
-        let Verdict { ready, leased, bytes, .. } = self.verdict;
+        let Verdict { ready, leased, delayed, dead, bytes, .. } = self.verdict;
         for (field, offset, value) in [
             ("ready messages", format::READY, ready),
             ("leased messages", format::LEASED, leased),
-            ("delayed messages", format::DELAYED, 0),
-            ("dead messages", format::DEAD, 0),
+            ("delayed messages", format::DELAYED, delayed),
+            ("dead messages", format::DEAD, dead),
             ("message bytes", format::MESSAGE_BYTES, bytes),
         ] {
             if self.get(offset) != value {
@@ -304,10 +367,18 @@ impl<M: ReadMemory, F: FnMut(u32, &Record, Option<u32>)> Walk<'_, '_, M, F> {
         }
         let finished = self.get(format::TOTAL_GOT).wrapping_add(self.get(format::TOTAL_PURGED));
         let left = self.get(format::TOTAL_PUT).wrapping_sub(finished);
-        if left != ready.saturating_add(leased) {
-            self.note("put in all", format!("less what was got leaves {left}, and there are {}", ready + leased));
+        let live = [ready, leased, delayed, dead].iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        if left != live {
+            self.note("put in all", format!("less what was got leaves {left}, and there are {live}"));
         }
-        let is_drained = ready == 0 && leased == 0;
+        let producers = (0..OWNER_ENTRIES)
+            .filter(|owner| self.verdict.owners.contains(*owner))
+            .filter(|owner| self.get(format::owner_offset(*owner) + format::OWNER_PRODUCES) != 0)
+            .count() as u64;
+        if self.get(format::PRODUCERS) != producers {
+            self.note("producers", format!("is {}, and there are {producers}", self.get(format::PRODUCERS)));
+        }
+        let is_drained = live == 0;
         if is_drained && (self.fresh != u64::from(FIRST_UNIT) || self.get(format::FREE_COUNT) != 0) {
             self.note("fresh unit", format!("is {}, and a drained queue starts afresh", self.fresh));
         }

@@ -3,6 +3,7 @@
 use super::memory::TestMemory;
 use crate::local::format::{self, Stamp};
 use crate::local::memory::ReadMemory;
+use crate::local::store::frame::State as Place;
 use crate::local::store::units::each_piece;
 use crate::local::store::verify;
 use crate::message::{Framing, Run};
@@ -23,8 +24,14 @@ pub(super) struct Message {
 pub(super) struct State {
     /// In the order in which they are got.
     pub(super) ready: Vec<Message>,
-    /// Of each owner in use, in the order of the ids.
+    /// Of each owner in use, in the order of the ids, as all of these.
     pub(super) leased: BTreeMap<u32, Vec<Message>>,
+    /// Leases that nobody's death ends.
+    pub(super) unowned: Vec<Message>,
+    pub(super) delayed: Vec<Message>,
+    pub(super) dead: Vec<Message>,
+    /// The ids of kept leases, and when they run out.
+    pub(super) kept: BTreeMap<u64, u64>,
     pub(super) closed: bool,
     pub(super) next_id: u64,
     pub(super) put: u64,
@@ -37,7 +44,7 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
     let stamp = stamp(memory)?;
     let mut state = State::default();
     let mut frames = Vec::new();
-    let verdict = verify(memory, &stamp, |unit, record, owner| frames.push((unit, *record, owner)));
+    let verdict = verify(memory, &stamp, |unit, record| frames.push((unit, *record)));
     if !verdict.findings.is_empty() {
         return Err(format!("{:?}", verdict.findings));
     }
@@ -47,7 +54,7 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
     for owner in verdict.owners.others(None) {
         state.leased.insert(owner, Vec::new());
     }
-    for (unit, record, owner) in frames {
+    for (unit, record) in frames {
         let mut payload = Vec::new();
         let appended = each_piece(memory, unit, &record, |offset, length| {
             memory.append(offset, length, &mut payload);
@@ -62,10 +69,22 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
             json: record.json(),
             body: body.to_vec(),
         });
-        match owner {
-            None => state.ready.extend(messages),
-            Some(owner) => state.leased.entry(owner).or_default().extend(messages),
+        match record.state() {
+            Some(Place::Ready) => state.ready.extend(messages),
+            Some(Place::Leased) => match record.owner().checked_sub(1) {
+                Some(owner) => state.leased.entry(owner).or_default().extend(messages),
+                None => state.unowned.extend(messages),
+            },
+            Some(Place::Delayed) => state.delayed.extend(messages),
+            Some(Place::Dead) => state.dead.extend(messages),
+            None => return Err("a frame without a state".into()),
         }
+        if record.is_kept() {
+            state.kept.insert(record.first_id(), record.deadline());
+        }
+    }
+    for messages in [&mut state.ready, &mut state.unowned, &mut state.delayed, &mut state.dead] {
+        messages.sort_by_key(|message| message.id);
     }
     state.leased.values_mut().for_each(|messages| messages.sort_by_key(|message| message.id));
     state.closed = verdict.closed;

@@ -7,7 +7,8 @@
 use super::Random;
 use super::check::{State, check};
 use super::memory::{Change, TestMemory};
-use super::world::{OWNERS, Operation, Part, World};
+use super::world::{How, KeptBy, OWNERS, Operation, Part, SCRIPT, World};
+use crate::lease::Shelf;
 use crate::local::format::{self, Stamp};
 use crate::local::store::Store;
 use crate::message::Framing;
@@ -126,6 +127,23 @@ fn after(operations: &[Operation]) -> World {
     world
 }
 
+/// A queue with several frames in each tree.
+fn with_trees() -> World {
+    use Operation as Do;
+    let mut world = World::with_attempts(60_000, 3);
+    let keep = |owner, keeper| Do::Keep { owner, keeper, duration: 1000 };
+    let steps = [
+        &[Do::whole(90); 60][..],
+        &[Do::lines(20, 90), Do::take_singly(0, 18), keep(0, KeptBy::Nobody)],
+        &[Do::End { every: 3, how: How::Dead(20) }, Do::End { every: 2, how: How::Again(500) }],
+        &[Do::take_singly(5, 12), keep(5, KeptBy::Taker), Do::take_singly(64, 6), keep(64, KeptBy::Script)],
+        // Those of one owner go to the front of what is ready, and those of another behind them.
+        &[Do::take_singly(63, 5), Do::take_singly(0, 5), Do::settle(63, 0), Do::settle(0, 0)],
+    ];
+    steps.concat().into_iter().for_each(|operation| world.apply(operation));
+    world
+}
+
 /// Queues that are empty, hold one or many, are full or closed, with frames half taken and leases of
 /// several owners out.
 pub(super) fn worlds() -> Vec<World> {
@@ -153,6 +171,7 @@ pub(super) fn worlds() -> Vec<World> {
         after(&shuffled),
         after(&[&shuffled[..], &[Do::lines(40, 200), Do::take(64, 5)]].concat()),
         after(&[&shuffled[..], &[Do::Full(true)]].concat()),
+        with_trees(),
     ];
     let mut random = Random(4);
     for _ in 0..16 {
@@ -188,11 +207,28 @@ fn operations(world: &World) -> Vec<Operation> {
         Operation::ClearOwner { owner: 0 },
         Operation::Close,
         Operation::Trim,
+        Operation::take_singly(5, 3),
+        Operation::Produce(5),
     ];
+    if !world.kept.is_empty() {
+        let hows = [How::Done, How::Again(0), How::Again(9), How::Dead(0), How::Dead(200)];
+        operations.extend(hows.map(|how| Operation::End { every: 1, how }));
+        operations.push(Operation::Extend { every: 2, duration: 5 });
+        operations.push(Operation::Wait(5000));
+        operations.push(Operation::ReturnAll { owner: SCRIPT });
+    }
+    if !world.model.state.dead.is_empty() {
+        operations.extend([Operation::Retry(0), Operation::Retry(2), Operation::Purge(Shelf::Dead)]);
+    }
+    if !world.model.state.delayed.is_empty() {
+        operations.extend([Operation::Wait(600), Operation::Purge(Shelf::Delayed)]);
+    }
     for owner in OWNERS.into_iter().filter(|owner| world.held.contains_key(owner)) {
         operations.extend([0, 30, 100].map(|percent| Operation::settle(owner, percent)));
         operations.push(Operation::Settle { owner, part: Part::OlderHalf, percent: 60, last: false });
         operations.push(Operation::ReturnAll { owner });
+        operations.push(Operation::Keep { owner, keeper: KeptBy::Script, duration: 10 });
+        operations.push(Operation::Keep { owner, keeper: KeptBy::Nobody, duration: 10 });
     }
     operations
 }

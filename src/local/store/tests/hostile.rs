@@ -176,7 +176,14 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
             }
             3..8 => {
                 let messages = random.one_of(&[1, 2, 5, 50, u64::MAX]);
-                let want = Want { messages, bytes: random.one_of(&[1000, u64::MAX]), singly: false, owner, pid: 1, now: clock };
+                let want = Want {
+                    messages,
+                    bytes: random.one_of(&[1000, u64::MAX]),
+                    singly: false,
+                    owner,
+                    pid: 1,
+                    now: clock,
+                };
                 leases.clear();
                 let taken = done(store.take(&want, &mut leases));
                 assert!(taken || leases.is_empty());
@@ -189,12 +196,12 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                 let delivered = random.one_of(&[0, 1, 3, 30, u64::MAX]);
                 done(store.settle(owner, start.held_by(owner), delivered, false, clock))
             }
-            12 => done(store.return_all_of(owner)),
+            12 => done(store.return_all_of(owner, 1)),
             13 => done(store.clear_owner(owner)),
             14 => done(store.trim()) && done(store.counts()),
             15 => {
                 store.memory.allow(100 * ACCESSES);
-                verify(&store.memory, store.stamp(), |_, _, _| {}).findings.is_empty()
+                verify(&store.memory, store.stamp(), |_, _| {}).findings.is_empty()
             }
             _ => done(if random.below(3) == 0 { store.close() } else { store.mark_removed() }),
         };

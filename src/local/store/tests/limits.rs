@@ -53,7 +53,7 @@ fn the_largest_transaction_fits_the_log() {
             println!("{settled}, {taken}, {} of {most} pairs", pairs(&world));
             largest = largest.max(settled).max(taken).max(pairs(&world));
         }
-        assert!(largest > 6 * frames && largest <= most);
+        assert!(largest > 4 * frames && largest <= most);
     }
 }
 

@@ -5,11 +5,12 @@ use super::crash::worlds;
 use super::memory::TestMemory;
 use crate::local::format::{self, Field};
 use crate::local::memory::{Memory, ReadMemory};
+use crate::local::store::tree::{Tree, each_in_order};
 use crate::local::store::verify;
 
 /// Fields of which any value is possible on its own: figures that are kept for people, room for what comes
 /// later, and ids, of which any that are in order will do.
-const FREE: [&str; 14] = [
+const FREE: [&str; 12] = [
     "state",
     "owners 0-63",
     "returned in all",
@@ -19,19 +20,20 @@ const FREE: [&str; 14] = [
     "last put",
     "last got",
     "high-water bytes",
-    "producers",
-    "boot",
     "next id",
     "first id",
     "attempts",
 ];
 
+/// Fields of trees, which mean something only to frames in one.
+const OF_TREES: [&str; 2] = ["left in tree", "right in tree"];
+
 /// Fields in use that no value of another field has to fit.
 fn is_bound(field: &Field) -> bool {
-    let is_reserved = field.name.contains("heap") || field.name.ends_with(" dead");
-    let is_of_the_owner = ["lease owner pid", "leased at", "lease deadline", "lease owner start"].contains(&field.name);
+    let is_of_the_lease = ["leased at", "lease deadline"].contains(&field.name);
+    let is_of_the_dead = ["reason", "died at", "reason unit"].contains(&field.name);
     let is_of_the_message = ["frame flags", "priority", "not before", "expires", "put at"].contains(&field.name);
-    !(is_reserved || is_of_the_owner || is_of_the_message || FREE.contains(&field.name))
+    !(is_of_the_lease || is_of_the_dead || is_of_the_message || FREE.contains(&field.name))
 }
 
 /// Adds 1 to each bound field in turn; returns the names of those that nobody notices.
@@ -48,6 +50,9 @@ fn unnoticed(sound: &TestMemory, base: u64, fields: &[Field]) -> Vec<&'static st
     unnoticed
 }
 
+/// A world with several frames in each tree.
+const WITH_TREES: usize = 12;
+
 /// A world with a chain of payload, several frames, and leases of several owners.
 const RICH: usize = 10;
 
@@ -63,13 +68,33 @@ fn every_field_of_a_record_is_noticed() {
     let mut stamp = [0; format::STAMP_BYTES];
     memory.read(0, &mut stamp);
     let stamp = format::Stamp::decode(&stamp).unwrap();
-    let verdict = verify(memory, &stamp, |unit, _, _| units.push(unit));
+    let verdict = verify(memory, &stamp, |unit, _| units.push(unit));
     assert!(verdict.findings.is_empty() && units.len() > 3);
     for unit in units {
         let fields = unnoticed(memory, format::unit_offset(unit), format::RECORD_FIELDS);
         // Of a chain the rest of the unit is not used; of a payload in its record, what is behind it.
-        let fields: Vec<_> = fields.into_iter().filter(|name| *name != "short payload").collect();
+        let is_free = |name: &&str| *name == "short payload" || OF_TREES.contains(name);
+        let fields: Vec<_> = fields.into_iter().filter(|name| !is_free(name)).collect();
         assert_eq!(fields, Vec::<&str>::new(), "of unit {unit}");
+    }
+}
+
+#[test]
+fn the_place_in_a_tree_is_noticed() {
+    let memory = &worlds()[WITH_TREES].store.memory;
+    for tree in [Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead] {
+        let mut units = Vec::new();
+        each_in_order(memory, tree, |unit, _| {
+            units.push(unit);
+            Ok(true)
+        })
+        .unwrap();
+        assert!(units.len() > 3, "{} frames in {tree:?}", units.len());
+        for unit in units {
+            let fields = unnoticed(memory, format::unit_offset(unit), format::RECORD_FIELDS);
+            let fields: Vec<_> = fields.into_iter().filter(|name| OF_TREES.contains(name)).collect();
+            assert_eq!(fields, Vec::<&str>::new(), "of unit {unit} in {tree:?}");
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use super::Random;
 use super::check::{Message, State, check};
 use super::memory::TestMemory;
 use super::model::{Model, body};
+use crate::lease::{Cause, LeaseId, Reason, Shelf};
 use crate::local::format::{self, Stamp};
-use crate::local::store::{Fault, Lease, Put, Store, Taken, Want};
+use crate::local::memory::ReadMemory;
+use crate::local::store::{Fault, Identity, Keeper, Lease, NEVER, Put, Store, Taken, Verdict, Want};
 use crate::message::{Framing, Run};
 use std::collections::BTreeMap;
 
@@ -32,6 +34,7 @@ pub(super) enum Operation {
         owner: u32,
         messages: u64,
         bytes: u64,
+        singly: bool,
     },
     /// Delivers `percent` of the messages; above 100, more than there are.
     Settle {
@@ -51,9 +54,56 @@ pub(super) enum Operation {
     Trim,
     /// The file system is full, or has room again.
     Full(bool),
+    /// Keeps those leases of an owner that are of one message, for some nanoseconds.
+    Keep {
+        owner: u32,
+        keeper: KeptBy,
+        duration: u64,
+    },
+    /// Ends kept leases: every so-manieth of them.
+    End {
+        every: usize,
+        how: How,
+    },
+    /// Lets every so-manieth of the kept leases run for some nanoseconds from now.
+    Extend {
+        every: usize,
+        duration: u64,
+    },
+    /// Some nanoseconds pass.
+    Wait(u64),
+    /// Every so-manieth of the dead; 0: all, without naming them.
+    Retry(usize),
+    Purge(Shelf),
+    Produce(u32),
+    StopProducing(u32),
 }
 
-use Operation::{ClearOwner, Close, Full, Put as PutRun, ReturnAll, Settle, Take, Trim};
+/// Whose death ends a kept lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeptBy {
+    Taker,
+    Script,
+    Nobody,
+}
+
+/// How kept leases are ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum How {
+    Done,
+    /// Ready again after so many nanoseconds.
+    Again(u64),
+    /// Dead, with so many bytes of reason.
+    Dead(usize),
+}
+
+use Operation::{
+    ClearOwner, Close, End, Extend, Full, Keep, Produce, Purge, Put as PutRun, Retry, ReturnAll, Settle, StopProducing,
+    Take, Trim, Wait,
+};
+
+/// The entry of a script that keeps leases.
+pub(super) const SCRIPT: u32 = 100;
 
 /// Owners on both sides of the boundary between the two words of bits.
 pub(super) const OWNERS: [u32; 4] = [0, 5, 63, 64];
@@ -68,7 +118,11 @@ impl Operation {
     }
 
     pub(super) fn take(owner: u32, messages: u64) -> Self {
-        Take { owner, messages, bytes: u64::MAX }
+        Take { owner, messages, bytes: u64::MAX, singly: false }
+    }
+
+    pub(super) fn take_singly(owner: u32, messages: u64) -> Self {
+        Take { owner, messages, bytes: u64::MAX, singly: true }
     }
 
     pub(super) fn settle(owner: u32, percent: u64) -> Self {
@@ -90,9 +144,24 @@ impl Operation {
             40..65 => {
                 let messages = random.one_of(&[1, 1, 2, 3, 8, 40, u64::MAX]);
                 let bytes = random.one_of(&[1, 200, 3000, u64::MAX, u64::MAX]);
-                Take { owner, messages, bytes }
+                Take { owner, messages, bytes, singly: random.below(2) == 0 }
             }
-            65..90 => {
+            65..72 => {
+                let keeper = random.one_of(&[KeptBy::Taker, KeptBy::Script, KeptBy::Nobody]);
+                Keep { owner, keeper, duration: random.one_of(&[0, 5, 1000, u64::MAX]) }
+            }
+            72..77 => {
+                let (delay, length) = (random.below(20), random.one_of(&[0, 1, 8, 255, 256, 300]));
+                let how = [How::Done, How::Done, How::Again(0), How::Again(delay), How::Dead(0), How::Dead(length)];
+                let how = random.one_of(&how);
+                End { every: random.one_of(&[1, 2, 3, 10]), how }
+            }
+            77..78 => Extend { every: random.one_of(&[1, 3]), duration: random.one_of(&[1, 30, 4000]) },
+            78..80 => Wait(random.one_of(&[1, 10, 10, 2000])),
+            80..81 => Retry(random.one_of(&[0, 1, 3])),
+            81..82 => Purge(random.one_of(&[Shelf::Ready, Shelf::Delayed, Shelf::Dead, Shelf::Dead, Shelf::Leased])),
+            82..83 => random.one_of(&[Produce(owner), StopProducing(owner)]),
+            83..90 => {
                 let part = random.one_of(&[Part::All, Part::All, Part::OlderHalf, Part::NewerHalf]);
                 let percent = random.one_of(&[0, 10, 50, 90, 100, 100, 100, 200]);
                 Settle { owner, part, percent, last: random.below(2) == 0 }
@@ -119,34 +188,58 @@ pub(super) struct World {
     pub(super) model: Model,
     /// The leases of each owner in the order in which they were taken.
     pub(super) held: BTreeMap<u32, Vec<Held>>,
+    /// Kept leases.
+    pub(super) kept: Vec<LeaseId>,
     /// Operations so far.
     operations: u64,
+    /// Nanoseconds that have passed.
+    clock: u64,
 }
 
 impl World {
     pub(super) fn new(capacity: u64, max_items: u64) -> Self {
-        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: false, auto_close: false, lease: 0, max_attempts: 0 })
+        World::of(World::stamp(capacity, max_items))
     }
 
     /// The same for a durable queue.
     pub(super) fn durable(capacity: u64, max_items: u64) -> Self {
-        World::of(Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable: true, auto_close: false, lease: 0, max_attempts: 0 })
+        World::of(Stamp { durable: true, ..World::stamp(capacity, max_items) })
+    }
+
+    /// The same where messages die after so many attempts.
+    pub(super) fn with_attempts(capacity: u64, max_attempts: u32) -> Self {
+        World::of(Stamp { max_attempts, ..World::stamp(capacity, format::NO_LIMIT) })
+    }
+
+    fn stamp(capacity: u64, max_items: u64) -> Stamp {
+        let (durable, auto_close) = (false, false);
+        Stamp { capacity, max_items, created: 1, uuid: [7; 16], durable, auto_close, lease: 0, max_attempts: 0 }
     }
 
     fn of(stamp: Stamp) -> Self {
         let store = Store::new(TestMemory::new(&stamp), stamp);
-        World { store, model: Model::new(&stamp), held: BTreeMap::new(), operations: 1 }
+        let (held, kept) = (BTreeMap::new(), Vec::new());
+        World { store, model: Model::new(&stamp), held, kept, operations: 1, clock: 1_000_000 }
     }
 
     /// A queue of random limits, small enough to be full often.
     pub(super) fn random(random: &mut Random) -> Self {
         let capacity = random.one_of(&[90, 1_000, 8_000, 60_000, 3_000_000]);
-        World::new(capacity, random.one_of(&[format::NO_LIMIT, format::NO_LIMIT, 1, 40, 300]))
+        let max_items = random.one_of(&[format::NO_LIMIT, format::NO_LIMIT, 1, 40, 300]);
+        let (max_attempts, auto_close) = (random.one_of(&[0, 1, 3]), random.below(2) == 0);
+        World::of(Stamp { max_attempts, auto_close, ..World::stamp(capacity, max_items) })
     }
 
     pub(super) fn copy(&self) -> Self {
         let store = Store::new(self.store.memory.copy(), self.store.stamp);
-        World { store, model: self.model.clone(), held: self.held.clone(), operations: self.operations }
+        World {
+            store,
+            model: self.model.clone(),
+            held: self.held.clone(),
+            kept: self.kept.clone(),
+            operations: self.operations,
+            clock: self.clock,
+        }
     }
 
     /// Does `operation` and compares everything that can be seen.
@@ -156,17 +249,39 @@ impl World {
             PutRun { framing, count, shortest, longest, together } => {
                 self.put(framing, count, shortest, longest, together);
             }
-            Take { owner, messages, bytes } => self.take(owner, messages, bytes),
+            Take { owner, messages, bytes, singly } => self.take(owner, messages, bytes, singly),
             Settle { owner, part, percent, last } => self.settle(owner, part, percent, last),
-            ReturnAll { owner } => {
-                let ids: Vec<u64> =
-                    self.held.remove(&owner).unwrap_or_default().iter().flat_map(|h| h.ids.clone()).collect();
-                assert_eq!(self.store.return_all_of(owner).unwrap(), ids.len() as u64);
-                self.model.settle(owner, &ids, 0);
-                self.model.forget_idle(owner);
-            }
+            ReturnAll { owner } => self.return_all_of(owner),
             ClearOwner { owner } => {
                 self.store.clear_owner(owner).unwrap();
+                self.model.forget_idle(owner);
+            }
+            Keep { owner, keeper, duration } => self.keep(owner, keeper, duration),
+            End { every, how } => self.end(every, how),
+            Extend { every, duration } => {
+                let until = self.clock.saturating_add(duration).min(NEVER - 1);
+                let leases: Vec<LeaseId> = self.running().step_by(every).collect();
+                self.store.extend(&leases, until, self.clock).unwrap().unwrap();
+                self.model.state.kept.extend(leases.iter().map(|lease| (lease.message, until)));
+            }
+            Wait(time) => {
+                self.clock += time;
+                self.store.look_at_clock(self.clock).unwrap();
+                self.model.look_at_clock(self.store.stamp.max_attempts, self.clock);
+                self.forget_ended();
+            }
+            Retry(every) => self.retry(every),
+            Purge(shelf) => assert_eq!(self.store.purge(shelf).unwrap(), self.model.purge(shelf)),
+            Produce(owner) => {
+                let started = self.store.start_producing(owner, &Identity::resident(1), 1).unwrap();
+                assert_eq!(started, !self.model.state.closed);
+                if started {
+                    self.model.produce(owner);
+                }
+            }
+            StopProducing(owner) => {
+                self.store.stop_producing(owner).unwrap();
+                self.model.stop_producing(owner, self.store.stamp.auto_close);
                 self.model.forget_idle(owner);
             }
             Close => {
@@ -180,7 +295,106 @@ impl World {
         }
         assert_eq!(check(&self.store.memory).as_ref(), Ok(&self.model.state), "after {operation:?}");
         let counts = self.store.counts().unwrap();
-        assert_eq!(counts.ready + counts.leased, self.model.live());
+        assert_eq!(counts.ready + counts.leased + counts.delayed + counts.dead, self.model.live());
+        assert_eq!(counts.put - counts.got - self.model.purged, self.model.live());
+    }
+
+    /// The kept leases that run now.
+    fn running(&self) -> impl Iterator<Item = LeaseId> {
+        self.kept.iter().copied().filter(|lease| self.model.state.kept[&lease.message] > self.clock)
+    }
+
+    /// Of the kept leases only those are left that the model knows.
+    fn forget_ended(&mut self) {
+        self.kept.retain(|lease| self.model.state.kept.contains_key(&lease.message));
+    }
+
+    fn return_all_of(&mut self, owner: u32) {
+        self.held.remove(&owner);
+        let ids: Vec<u64> =
+            self.model.state.leased.get(&owner).into_iter().flatten().map(|message| message.id).collect();
+        let returned = self.store.return_all_of(owner, self.clock).unwrap();
+        let ready = self.model.state.ready.len();
+        for id in ids {
+            self.model.give_back(id, self.store.stamp.max_attempts, 0, self.clock);
+        }
+        assert_eq!(returned, (self.model.state.ready.len() - ready) as u64);
+        self.model.stop_producing(owner, self.store.stamp.auto_close);
+        self.model.forget_idle(owner);
+        self.forget_ended();
+    }
+
+    fn keep(&mut self, owner: u32, keeper: KeptBy, duration: u64) {
+        let held = self.held.entry(owner).or_default();
+        let (single, others) = held.drain(..).partition(|held: &Held| held.ids.len() == 1);
+        *held = others;
+        let single: Vec<Held> = single;
+        let leases: Vec<Lease> = single.iter().map(|held| held.lease).collect();
+        let until = self.clock.saturating_add(duration).min(NEVER - 1);
+        let script = Identity { pid: 77, started: 1, namespace: 2, boot: 3 };
+        let (keeper, until) = match keeper {
+            KeptBy::Taker => (Keeper::Taker, if duration == u64::MAX { NEVER } else { until }),
+            KeptBy::Script => (Keeper::Other(SCRIPT, script), if duration == u64::MAX { NEVER } else { until }),
+            KeptBy::Nobody => (Keeper::Nobody, until),
+        };
+        self.store.keep(owner, &leases, until, keeper, false, 1).unwrap();
+        for held in single {
+            let attempt = held.lease.record.attempts();
+            self.kept.push(LeaseId { message: held.ids[0], attempt });
+            self.model.keep(owner, held.ids[0], until, keeper);
+        }
+    }
+
+    fn end(&mut self, every: usize, how: How) {
+        let leases: Vec<LeaseId> = self.running().step_by(every).collect();
+        let max_attempts = self.store.stamp.max_attempts;
+        let reason =
+            Reason { cause: Cause::Exit(7), text: vec![b'r'; if let How::Dead(length) = how { length } else { 0 }] };
+        let not_before = if let How::Again(delay) = how { self.clock + delay } else { 0 };
+        let verdict = match how {
+            How::Done => Verdict::Done,
+            How::Again(_) => Verdict::Again { not_before, max_attempts, reason: &reason },
+            How::Dead(_) => Verdict::Dead { reason: &reason },
+        };
+        // What is no lease, or another one, prevents all of it.
+        if let Some(first) = leases.first() {
+            let other = LeaseId { attempt: first.attempt + 1, ..*first };
+            let refused = self.store.end(&[*first, other], verdict, self.clock).unwrap();
+            assert_eq!(refused, Err(other));
+        }
+        let twice = [&leases[..], &leases[..leases.len().min(1)]].concat();
+        let ended = self.store.end(&twice, verdict, self.clock).unwrap().unwrap();
+        assert_eq!(ended.done + ended.again + ended.dead, leases.len() as u64);
+        let dead = self.model.state.dead.len();
+        for lease in &leases {
+            match how {
+                How::Done => self.model.finish(lease.message),
+                How::Again(_) => self.model.give_back(lease.message, max_attempts, not_before, self.clock),
+                How::Dead(_) => self.model.bury(lease.message),
+            }
+        }
+        assert_eq!(ended.dead, (self.model.state.dead.len() - dead) as u64);
+        self.forget_ended();
+        let shown = self.store.peek(Shelf::Dead, usize::MAX).unwrap();
+        assert_eq!(shown.len(), self.model.state.dead.len());
+        if let How::Dead(length) = how {
+            let text = &reason.text[..length.min(Reason::MOST_TEXT)];
+            for shown in shown.iter().filter(|shown| leases.iter().any(|lease| lease.message == shown.id)) {
+                let found = shown.reason.as_ref().unwrap();
+                assert_eq!(found.cause, Cause::Exit(7));
+                assert!(found.text == text || (self.is_full() && found.text.is_empty()));
+            }
+        }
+    }
+
+    fn retry(&mut self, every: usize) {
+        let dead: Vec<u64> = self.model.state.dead.iter().map(|message| message.id).collect();
+        let ids: Vec<u64> = dead.iter().copied().step_by(every.max(1)).collect();
+        let with_another = [&ids[..], &[u64::MAX]].concat();
+        assert_eq!(self.store.retry(Some(&with_another)).unwrap(), Err(u64::MAX));
+        let retried = self.store.retry(if every == 0 { None } else { Some(&ids) }).unwrap();
+        assert_eq!(retried, Ok(ids.len() as u64));
+        ids.into_iter().for_each(|id| self.model.retry(id));
     }
 
     /// The wall clock, which people set as they like.
@@ -221,27 +435,33 @@ impl World {
         }
     }
 
-    fn take(&mut self, owner: u32, messages: u64, bytes: u64) {
-        let want = Want { messages, bytes, singly: false, owner, pid: owner + 1000, now: self.now() };
+    fn take(&mut self, owner: u32, messages: u64, bytes: u64, singly: bool) {
+        let want = Want { messages, bytes, singly, owner, pid: owner + 1000, now: self.now() };
         let mut leases = Vec::new();
-        let taken = self.store.take(&want, &mut leases).unwrap();
+        let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
+        let taken = match self.store.take(&want, &mut leases) {
+            // A message cannot be taken out of its run.
+            Err(Fault::Storage(_)) if singly && self.is_full() => return assert!(leases.is_empty()),
+            taken => taken.unwrap(),
+        };
         let State { ready, closed, .. } = &self.model.state;
         match taken {
             Taken::Nothing => {
                 assert!(ready.is_empty(), "{messages} of {} are not taken", ready.len());
-                assert!(!closed || self.model.live() > 0);
+                assert!(!closed || self.model.unfinished() > 0);
             }
-            Taken::Drained => assert!(*closed && self.model.live() == 0),
+            Taken::Drained => assert!(*closed && self.model.unfinished() == 0),
             Taken::Removed => panic!("it was not removed"),
-            Taken::Leases => self.took(&want, &leases),
+            Taken::Leases => self.took(&want, &leases, has_returned),
         }
         assert_eq!(taken == Taken::Leases, !leases.is_empty());
     }
 
-    fn took(&mut self, want: &Want, leases: &[Lease]) {
+    fn took(&mut self, want: &Want, leases: &[Lease], has_returned: bool) {
         let count: u64 = leases.iter().map(|lease| u64::from(lease.record.count())).sum();
         // A run that cannot be split on a full file system is leased whole.
         let unsplit = self.is_full() && leases.len() == 1;
+        assert!(!want.singly || leases.iter().all(|lease| lease.record.count() == 1));
         assert!(count > 0 && (count <= want.messages || unsplit));
         let messages = self.model.take(want.owner, count as usize);
         let mut left = &messages[..];
@@ -256,7 +476,8 @@ impl World {
             self.held.entry(want.owner).or_default().push(Held { lease: *lease, ids });
         }
         let enough_bytes = bytes >= want.bytes;
-        if !self.is_full() {
+        // What has to be split, or is in a tree, changes more, so less of it is taken at once.
+        if !self.is_full() && !has_returned && !want.singly {
             assert!(!self.model.took_too_little(want.messages, count, leases.len(), enough_bytes));
         }
     }
@@ -298,15 +519,19 @@ impl World {
     /// Everyone dies and one consumer takes all that there is. The checker sees to it that nothing
     /// is in use afterwards.
     pub(super) fn drain(&mut self) {
-        for owner in OWNERS {
+        self.apply(Full(false));
+        for owner in OWNERS.into_iter().chain([SCRIPT]) {
             self.apply(ReturnAll { owner });
         }
+        self.apply(Wait(u64::MAX / 2));
+        self.apply(Wait(NEVER - 1 - self.clock));
+        self.apply(Retry(0));
         while self.model.live() > 0 {
             self.apply(Operation::take(5, u64::MAX));
             self.apply(Operation::settle(5, 100));
         }
         self.apply(Trim);
-        assert_eq!(self.model.state.put, self.model.state.got);
+        assert_eq!(self.model.state.put, self.model.state.got + self.model.purged);
         assert!(self.store.counts().unwrap().segment_bytes <= 1 << 20);
     }
 }

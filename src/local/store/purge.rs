@@ -1,0 +1,70 @@
+//! Removing messages that nobody has got.
+
+use super::super::format;
+use super::super::memory::Memory;
+use super::transaction::Transaction;
+use super::tree::Tree;
+use super::{Result, Store, damaged};
+use crate::lease::Shelf;
+
+impl<M: Memory> Store<M> {
+    /// Removes all messages of a shelf, but for leased ones, which are somebody's. Returns how many.
+    pub(crate) fn purge(&mut self, shelf: Shelf) -> Result<u64> {
+        let mut purged = 0;
+        loop {
+            let mut transaction = self.begin()?;
+            let (mut some, mut is_last) = (0, false);
+            while transaction.has_room() {
+                match transaction.purge_one(shelf)? {
+                    Some(count) => some += count,
+                    None => {
+                        is_last = true;
+                        break;
+                    }
+                }
+            }
+            transaction.add(format::TOTAL_PURGED, some);
+            if some > 0 {
+                transaction.wake_space();
+            }
+            transaction.note_if_drained();
+            transaction.commit()?;
+            purged += some;
+            if is_last {
+                return Ok(purged);
+            }
+        }
+    }
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    fn purge_one(&mut self, shelf: Shelf) -> Result<Option<u64>> {
+        let (unit, counter) = match shelf {
+            Shelf::Leased => return Ok(None),
+            Shelf::Ready => {
+                let Some(first) = self.first_ready()? else { return Ok(None) };
+                self.remove_first_ready(first)?;
+                (first.unit, format::READY)
+            }
+            Shelf::Delayed => (self.tree_first(Tree::Delayed)?, format::DELAYED),
+            Shelf::Dead => (self.tree_first(Tree::Dead)?, format::DEAD),
+        };
+        if unit == 0 {
+            return Ok(None);
+        }
+        match shelf {
+            Shelf::Delayed => self.tree_remove(Tree::Delayed, unit)?,
+            Shelf::Dead => self.tree_remove(Tree::Dead, unit)?,
+            _ => {}
+        }
+        let record = *self.record("first ready", unit)?;
+        let count = u64::from(record.count());
+        if record.message_bytes() > self.get(format::MESSAGE_BYTES) {
+            return damaged("payload bytes", format!("of unit {unit} are more than all messages have"));
+        }
+        self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
+        self.subtract(counter, count)?;
+        self.free_frame(unit, &record)?;
+        Ok(Some(count))
+    }
+}

@@ -1,0 +1,259 @@
+//! Frames in trees: found by the id of their first message, and the one that is due first is the root.
+//!
+//! Each tree is a radix priority search tree (McCreight's priority search tree on the bits of a hashed key, as the
+//! Linux kernel once had in lib/prio_tree.c): a heap by priority, in which a step down goes left or right by the next
+//! bit of the key. So no branch is longer than the key has bits, however frames come and go, and a change
+//! touches one word of each node on one branch: it fits the redo log without any balancing.
+
+use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, KEPT_ROOT, RETURNED_ROOT};
+use super::super::memory::{Memory, ReadMemory};
+use super::frame::{Record, State};
+use super::transaction::Transaction;
+use super::{Result, damaged};
+
+/// Bits of a key: no branch is longer.
+const DEPTH: u32 = 64;
+
+/// Which tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tree {
+    /// Ready messages that came back, older than others that are ready; the oldest first.
+    Returned,
+    /// Messages that become ready at a known time; the first to do so first.
+    Delayed,
+    /// Leases that outlive the call that took them; the first to run out first.
+    Kept,
+    /// Messages given up on; the first to die first.
+    Dead,
+}
+
+impl Tree {
+    /// The control word with the root's unit, or 0.
+    pub(super) fn root(self) -> u64 {
+        match self {
+            Tree::Returned => RETURNED_ROOT,
+            Tree::Delayed => DELAYED_ROOT,
+            Tree::Kept => KEPT_ROOT,
+            Tree::Dead => DEAD_ROOT,
+        }
+    }
+
+    /// The state of the frames in it.
+    pub(super) fn state(self) -> State {
+        match self {
+            Tree::Returned => State::Ready,
+            Tree::Delayed => State::Delayed,
+            Tree::Kept => State::Leased,
+            Tree::Dead => State::Dead,
+        }
+    }
+
+    /// The name of that word, for errors.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Tree::Returned => "returned root",
+            Tree::Delayed => "delayed root",
+            Tree::Kept => "kept root",
+            Tree::Dead => "dead root",
+        }
+    }
+
+    /// What decides which of two comes first.
+    pub(super) fn priority(self, record: &Record) -> (u64, u64) {
+        let time = match self {
+            Tree::Returned => 0,
+            Tree::Delayed => record.not_before(),
+            Tree::Kept => record.deadline(),
+            Tree::Dead => record.died_at(),
+        };
+        (time, record.first_id())
+    }
+}
+
+/// Where a node hangs.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    Root,
+    Left(u32),
+    Right(u32),
+}
+
+/// Whether the way to the key `id` goes right at `depth`. Multiplying by 2^64 divided by the golden ratio spreads ids,
+/// which follow each other, evenly over the upper bits (Knuth, TAOCP 6.4).
+fn goes_right(id: u64, depth: u32) -> bool {
+    way_to(id, depth + 1) & 1 == 1
+}
+
+/// The first `length` steps on the way to the key `id`, a bit for each, the last one lowest; 1 is to the right.
+pub(super) fn way_to(id: u64, length: u32) -> u64 {
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15).checked_shr(64 - length).unwrap_or(0)
+}
+
+/// A place below `unit`.
+fn below(unit: u32, right: bool) -> Place {
+    if right { Place::Right(unit) } else { Place::Left(unit) }
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    /// The unit of the first of `tree`, or 0.
+    pub(super) fn tree_first(&self, tree: Tree) -> Result<u32> {
+        self.get_unit(tree.root())
+    }
+
+    /// Adds the frame in `unit`, which is in no tree.
+    pub(super) fn tree_insert(&mut self, tree: Tree, unit: u32) -> Result<()> {
+        let (mut carried, mut place) = (unit, Place::Root);
+        for depth in 0..DEPTH {
+            let carried_record = *self.record(tree.field(), carried)?;
+            let here = self.child(tree, place)?;
+            if here == 0 {
+                self.set_children(tree, carried, (0, 0))?;
+                return self.hang(tree, place, carried);
+            }
+            if here == carried {
+                return damaged(tree.field(), format!("leads to unit {here} twice"));
+            }
+            let there = *self.record(tree.field(), here)?;
+            let mut node = here;
+            if tree.priority(&carried_record) < tree.priority(&there) {
+                self.set_children(tree, carried, (there.left(), there.right()))?;
+                self.hang(tree, place, carried)?;
+                (node, carried) = (carried, here);
+            }
+            self.drop_untouched(here);
+            let id = self.record(tree.field(), carried)?.first_id();
+            place = below(node, goes_right(id, depth));
+        }
+        damaged(tree.field(), "leads deeper than a tree can be")
+    }
+
+    /// Takes the frame in `unit` out of `tree`.
+    pub(super) fn tree_remove(&mut self, tree: Tree, unit: u32) -> Result<()> {
+        let record = *self.record(tree.field(), unit)?;
+        let mut place = Place::Root;
+        let mut depth = 0;
+        loop {
+            let here = self.child(tree, place)?;
+            if here == unit {
+                break;
+            }
+            if here == 0 || depth == DEPTH {
+                return damaged(tree.field(), format!("does not lead to unit {unit}"));
+            }
+            if let Place::Left(passed) | Place::Right(passed) = place {
+                self.drop_untouched(passed);
+            }
+            place = below(here, goes_right(record.first_id(), depth));
+            depth += 1;
+        }
+        // The hole moves down: of its two children the first takes its place.
+        let mut children = (record.left(), record.right());
+        for _ in depth..=DEPTH {
+            let Some((child, right)) = self.first_of(tree, children)? else { return self.hang(tree, place, 0) };
+            let record = *self.record(tree.field(), child)?;
+            let others = if right { (children.0, record.right()) } else { (record.left(), children.1) };
+            self.hang(tree, place, child)?;
+            self.set_children(tree, child, others)?;
+            place = below(child, right);
+            children = (record.left(), record.right());
+        }
+        damaged(tree.field(), "leads deeper than a tree can be")
+    }
+
+    /// The unit of the frame whose first message has this id.
+    pub(super) fn tree_find(&mut self, tree: Tree, id: u64) -> Result<Option<u32>> {
+        let mut place = Place::Root;
+        for depth in 0..=DEPTH {
+            let here = self.child(tree, place)?;
+            if here == 0 {
+                return Ok(None);
+            }
+            let first_id = self.record(tree.field(), here)?.first_id();
+            self.drop_untouched(here);
+            if first_id == id {
+                return Ok(Some(here));
+            }
+            if depth < DEPTH {
+                place = below(here, goes_right(id, depth));
+            }
+        }
+        damaged(tree.field(), "leads deeper than a tree can be")
+    }
+
+    fn child(&mut self, tree: Tree, place: Place) -> Result<u32> {
+        let unit = match place {
+            Place::Root => return self.get_unit(tree.root()),
+            Place::Left(unit) => self.record(tree.field(), unit)?.left(),
+            Place::Right(unit) => self.record(tree.field(), unit)?.right(),
+        };
+        if unit == 0 { Ok(0) } else { self.check_unit(tree.field(), unit) }
+    }
+
+    fn hang(&mut self, tree: Tree, place: Place, unit: u32) -> Result<()> {
+        match place {
+            Place::Root => self.set(tree.root(), u64::from(unit)),
+            Place::Left(above) => self.record(tree.field(), above)?.set_left(unit),
+            Place::Right(above) => self.record(tree.field(), above)?.set_right(unit),
+        }
+        Ok(())
+    }
+
+    fn set_children(&mut self, tree: Tree, unit: u32, (left, right): (u32, u32)) -> Result<()> {
+        let record = self.record(tree.field(), unit)?;
+        record.set_left(left);
+        record.set_right(right);
+        Ok(())
+    }
+
+    /// Which of two children comes first, and whether it is the right one.
+    fn first_of(&mut self, tree: Tree, (left, right): (u32, u32)) -> Result<Option<(u32, bool)>> {
+        if left == 0 || right == 0 {
+            return Ok(Some((left | right, right != 0)).filter(|(unit, _)| *unit != 0));
+        }
+        let of_left = tree.priority(self.record(tree.field(), left)?);
+        let of_right = tree.priority(self.record(tree.field(), right)?);
+        let (first, other, is_right) = if of_right < of_left { (right, left, true) } else { (left, right, false) };
+        self.drop_untouched(other);
+        Ok(Some((first, is_right)))
+    }
+}
+
+/// Calls `visit` with the unit and record of each frame of `tree`, in the order of their priorities, as long as
+/// it returns true.
+pub(super) fn each_in_order<M: ReadMemory>(
+    memory: &M,
+    tree: Tree,
+    mut visit: impl FnMut(u32, &Record) -> Result<bool>,
+) -> Result<()> {
+    use std::cmp::Reverse;
+    let fresh = memory.load(format::FRESH);
+    let load = |unit: u64| {
+        if unit < u64::from(format::FIRST_UNIT) || unit >= fresh || format::is_link_table(unit as u32) {
+            return damaged(tree.field(), format!("leads to unit {unit}, which is not in use"));
+        }
+        Record::load(memory, unit as u32)
+    };
+    let mut open = std::collections::BinaryHeap::new();
+    // Never more than there are units: what is in a circle is not gone round for ever.
+    let mut left = fresh;
+    let push = |open: &mut std::collections::BinaryHeap<_>, unit: u64| {
+        if unit != 0 {
+            open.push(Reverse((tree.priority(&load(unit)?), unit)));
+        }
+        Ok(())
+    };
+    push(&mut open, memory.load(tree.root()))?;
+    while let Some(Reverse((_, unit))) = open.pop() {
+        if left == 0 {
+            return damaged(tree.field(), "leads in a circle");
+        }
+        left -= 1;
+        let record = load(unit)?;
+        if !visit(unit as u32, &record)? {
+            break;
+        }
+        push(&mut open, record.left().into())?;
+        push(&mut open, record.right().into())?;
+    }
+    Ok(())
+}
