@@ -128,9 +128,8 @@ fn after(operations: &[Operation]) -> World {
 }
 
 /// A queue with several frames in each tree.
-fn with_trees() -> World {
+pub(super) fn with_trees(mut world: World) -> World {
     use Operation as Do;
-    let mut world = World::with_attempts(60_000, 3);
     let keep = |owner, keeper| Do::Keep { owner, keeper, duration: 1000 };
     let steps = [
         &[Do::whole(90); 60][..],
@@ -171,7 +170,7 @@ pub(super) fn worlds() -> Vec<World> {
         after(&shuffled),
         after(&[&shuffled[..], &[Do::lines(40, 200), Do::take(64, 5)]].concat()),
         after(&[&shuffled[..], &[Do::Full(true)]].concat()),
-        with_trees(),
+        with_trees(World::with_attempts(60_000, 3)),
     ];
     let mut random = Random(4);
     for _ in 0..16 {
@@ -192,7 +191,7 @@ pub(super) fn worlds() -> Vec<World> {
     {
         durable.apply(operation);
     }
-    worlds.push(durable);
+    worlds.extend([durable, with_trees(World::durable(60_000, format::NO_LIMIT))]);
     worlds
 }
 

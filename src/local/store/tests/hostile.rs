@@ -3,10 +3,11 @@
 use super::Random;
 use super::crash::worlds;
 use super::memory::TestMemory;
-use super::world::{OWNERS, Operation, World};
+use super::world::{OWNERS, Operation, SCRIPT, World};
+use crate::lease::{Cause, LeaseId, Reason, Shelf};
 use crate::local::format::{self, Field, Stamp};
 use crate::local::memory::{Memory, ReadMemory};
-use crate::local::store::{Fault, Lease, Result, Store, Want, verify};
+use crate::local::store::{Fault, Identity, Keeper, Lease, Result, Store, Verdict, Want, verify};
 use crate::message::{Framing, Run};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,13 +56,20 @@ fn sites() -> Vec<Site> {
 struct Start {
     memory: TestMemory,
     held: Vec<(u32, Vec<Lease>)>,
+    kept: Vec<LeaseId>,
+    dead: Vec<u64>,
 }
 
 impl Start {
     fn new(world: World) -> Self {
         let leases =
             |(owner, held): (_, Vec<super::world::Held>)| (owner, held.iter().map(|held| held.lease).collect());
-        Start { held: world.held.into_iter().map(leases).collect(), memory: world.store.memory }
+        Start {
+            held: world.held.into_iter().map(leases).collect(),
+            memory: world.store.memory,
+            kept: world.kept,
+            dead: world.model.state.dead.iter().map(|message| message.id).collect(),
+        }
     }
 
     fn held_by(&self, owner: u32) -> &[Lease] {
@@ -157,6 +165,7 @@ impl Bodies {
 fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &mut Random) -> (u64, u64) {
     let mut counts = (0, 0);
     let mut leases: Vec<Lease> = Vec::new();
+    let reason = Reason { cause: Cause::Exit(1), text: b"why".to_vec() };
     for clock in 0..8 {
         store.memory.allow(ACCESSES);
         if let Err(error) = store.reach() {
@@ -169,7 +178,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
             return counts;
         }
         let owner = random.one_of(&OWNERS);
-        let ok = match random.below(17) {
+        let ok = match random.below(27) {
             0..3 => {
                 let body = &bodies.0[random.below(4) as usize];
                 done(store.put(&Run::delimited(body, Framing::Nul), false, clock))
@@ -179,7 +188,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                 let want = Want {
                     messages,
                     bytes: random.one_of(&[1000, u64::MAX]),
-                    singly: false,
+                    singly: random.below(3) == 0,
                     owner,
                     pid: 1,
                     now: clock,
@@ -196,7 +205,37 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                 let delivered = random.one_of(&[0, 1, 3, 30, u64::MAX]);
                 done(store.settle(owner, start.held_by(owner), delivered, false, clock))
             }
-            12 => done(store.return_all_of(owner, 1)),
+            12 => done(store.return_all_of(random.one_of(&[owner, SCRIPT]), 1)),
+            17 => done(store.look_at_clock(random.one_of(&[clock, 2_000_000, u64::MAX]))),
+            18..21 => {
+                let verdict = random.one_of(&[
+                    Verdict::Done,
+                    Verdict::Again { not_before: 0, max_attempts: 3, reason: &reason },
+                    Verdict::Again { not_before: 9, max_attempts: 0, reason: &reason },
+                    Verdict::Dead { reason: &reason },
+                ]);
+                let leases = &start.kept[..start.kept.len().min(random.below(20) as usize)];
+                done(store.end(leases, verdict, clock))
+            }
+            21 => {
+                let keeper =
+                    random.one_of(&[Keeper::Nobody, Keeper::Taker, Keeper::Other(SCRIPT, Identity::resident(1))]);
+                done(store.keep(owner, &leases, random.one_of(&[0, 5, u64::MAX]), keeper, false, clock))
+            }
+            22 => done(store.extend(&start.kept, 7, clock)),
+            23 => {
+                let shelf = random.one_of(&[Shelf::Ready, Shelf::Leased, Shelf::Delayed, Shelf::Dead]);
+                done(store.peek(shelf, random.one_of(&[1, 10, 10_000])))
+            }
+            24 => done(store.retry(if random.below(2) == 0 { None } else { Some(&start.dead) })),
+            25 => {
+                let shelf = random.one_of(&[Shelf::Ready, Shelf::Leased, Shelf::Delayed, Shelf::Dead]);
+                done(store.is_finished_before(random.below(100))) && done(store.purge(shelf))
+            }
+            26 => {
+                let started = store.start_producing(owner, &Identity::resident(1), clock);
+                done(started) && done(store.stop_producing(owner))
+            }
             13 => done(store.clear_owner(owner)),
             14 => done(store.trim()) && done(store.counts()),
             15 => {

@@ -3,8 +3,10 @@
 
 use super::Random;
 use super::check::{State, check};
+use super::crash::with_trees;
 use super::memory::{Change, TestMemory};
-use super::world::{Operation, World};
+use super::world::{How, Operation, SCRIPT, World};
+use crate::lease::Shelf;
 use crate::local::format::{self, Stamp};
 use crate::local::store::Store;
 use crate::message::Framing;
@@ -235,6 +237,13 @@ fn stories() -> Vec<Story> {
         Story::new("death and closing".into(), &filled, &[Do::ReturnAll { owner: 5 }, Do::Close]),
         Story::new("shrinking".into(), &large, &[Do::settle(0, 100), Do::Trim, Do::whole(50), Do::whole(30_000)]),
     ];
+    let leased = with_trees(World::durable(60_000, format::NO_LIMIT));
+    let end = |how| Do::End { every: 4, how };
+    let ends =
+        [end(How::Done), end(How::Dead(100)), end(How::Again(9)), Do::Extend { every: 2, duration: 5 }, Do::Wait(50)];
+    stories.push(Story::new("kept leases".into(), &leased, &ends));
+    let others = [Do::Retry(2), Do::ReturnAll { owner: SCRIPT }, Do::take_singly(0, 3), Do::Purge(Shelf::Dead)];
+    stories.push(Story::new("the dead and the returned".into(), &leased, &others));
     let mut random = Random(11);
     for number in 0..12 {
         let mut world = World::durable(random.one_of(&[3_000, 20_000]), format::NO_LIMIT);
