@@ -137,6 +137,34 @@ pub struct Ended {
     pub dead: u64,
 }
 
+/// A message that has to be finished with before another one, of another queue, can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The identity of its queue.
+    pub uuid: [u8; 16],
+    /// Its id.
+    pub id: u64,
+    /// Where the queue is: an absolute path of at most [`Source::LONGEST_PATH`] bytes.
+    pub path: Vec<u8>,
+}
+
+impl Source {
+    /// The longest path that can be noted, in bytes: with the rest it fills 256 bytes.
+    pub const LONGEST_PATH: usize = 256 - 24;
+
+    /// Its bytes: identity, id, path.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&self.uuid[..], &self.id.to_ne_bytes(), &self.path].concat()
+    }
+
+    /// What [`Source::encode`] has made.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Source> {
+        let (uuid, rest) = bytes.split_first_chunk()?;
+        let (id, path) = rest.split_first_chunk()?;
+        Some(Source { uuid: *uuid, id: u64::from_ne_bytes(*id), path: path.to_vec() })
+    }
+}
+
 /// The messages that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shelf {

@@ -1,7 +1,7 @@
 //! What a queue can do, whatever it is kept in, and waiting on several.
 
 use crate::error::Result;
-use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Terms};
+use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Framing, Run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -184,6 +184,26 @@ pub trait Queue {
     /// `NotLeased` if one of them is no lease now.
     fn end(&mut self, leases: &[LeaseId], end: &End, deadline: Deadline) -> Result<Ended>;
 
+    /// The message of a kept lease, as another queue has to know it to prepare messages that depend on it.
+    ///
+    /// # Errors
+    /// When its path is too long to be noted.
+    fn source(&self, lease: LeaseId) -> Result<Source>;
+
+    /// Puts a message as [`Queue::put`] does, but so that it is not to be seen before `source` has been finished
+    /// with. Whoever finds us dead then publishes it or drops it. Returns what to publish; `None`: the deadline has
+    /// passed, and there was no room.
+    ///
+    /// # Errors
+    /// Those of [`Queue::put`].
+    fn prepare(&mut self, run: &Run<'_>, source: &Source, deadline: Deadline) -> Result<Option<u64>>;
+
+    /// Makes what was prepared ready, or, without `publish`, drops it.
+    ///
+    /// # Errors
+    /// Whatever prevents it; others do it then when we have died.
+    fn resolve(&mut self, prepared: u64, publish: bool, deadline: Deadline) -> Result<()>;
+
     /// Lets kept leases run until this much time from now, whatever they were to run before: all of them, or none.
     ///
     /// # Errors
@@ -291,6 +311,29 @@ pub enum Found {
     Nothing,
     /// All queues are closed and drained.
     Drained,
+}
+
+/// Finishes with the message of a kept lease and puts another message into another queue, together: whenever this process
+/// dies, either both have happened or neither. Returns false if the deadline has passed and there was no room; then
+/// nothing has happened.
+///
+/// # Errors
+/// Those of [`Queue::prepare`] and [`Queue::end`]; then neither has happened.
+pub fn hand_on(
+    from: &mut dyn Queue,
+    lease: LeaseId,
+    to: &mut dyn Queue,
+    run: &Run<'_>,
+    deadline: Deadline,
+) -> Result<bool> {
+    let source = from.source(lease)?;
+    let Some(prepared) = to.prepare(run, &source, deadline)? else { return Ok(false) };
+    if let Err(error) = from.end(&[lease], &End::Done, None) {
+        to.resolve(prepared, false, None)?;
+        return Err(error);
+    }
+    to.resolve(prepared, true, None)?;
+    Ok(true)
 }
 
 /// How long to watch for an answer before sleeping: about what waking a sleeper takes.

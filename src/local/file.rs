@@ -46,6 +46,13 @@ impl SegmentFile {
         Self { name: address.to_string(), path, directory, file_name, home: place.home(address) }
     }
 
+    /// The file of the queue at a path. Touches nothing.
+    pub(crate) fn at(path: &Path) -> Self {
+        let (directory, file_name) = split(path);
+        let name = printable(path);
+        Self { name, path: path.to_owned(), directory, file_name, home: Home::OnThePath }
+    }
+
     /// The path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -141,6 +141,7 @@ fields! {
         KEPT_ROOT "kept root" CONTROL + 208, 8;
         DEAD_ROOT "dead root" CONTROL + 216, 8;
         PRODUCERS "producers" CONTROL + 224, 8;
+        PREPARED "prepared messages" CONTROL + 232, 8;
     }
     /// A redo log.
     LOG_FIELDS {

@@ -46,7 +46,11 @@ pub(super) fn acquire(file: &File, deadline: Option<Instant>) -> io::Result<bool
     Ok(false)
 }
 
-fn try_acquire(file: &File) -> io::Result<bool> {
+/// Locks `file` if nobody else has locked it.
+///
+/// # Errors
+/// Those of flock(2).
+pub(super) fn try_acquire(file: &File) -> io::Result<bool> {
     match fs2::FileExt::try_lock_exclusive(file) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),

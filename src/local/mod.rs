@@ -14,6 +14,7 @@ mod lock;
 mod map;
 mod memory;
 mod owner;
+mod prepared;
 mod process;
 mod producer;
 mod store;
@@ -27,7 +28,7 @@ pub use format::{
 pub use list::list;
 
 use crate::error::{Error, Result, advice};
-use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Terms};
+use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Run, reserve};
 use crate::name::{Address, printable};
 use crate::place::Place;
@@ -42,7 +43,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use store::{Fault, Lease, Store};
+use store::{Fault, Lease, Prepared, Store};
 
 /// How long a sleeper sleeps at most. Not everything wakes it: who was woken for a message, or took it,
 /// may have been killed since, and a file can be unlinked by hand.
@@ -80,6 +81,8 @@ pub struct LocalQueue {
     idle_looks: u32,
     /// We count as a producer.
     produces: bool,
+    /// What we have prepared and not resolved.
+    prepared: Vec<Prepared>,
 }
 
 impl LocalQueue {
@@ -144,10 +147,19 @@ impl LocalQueue {
     }
 
     fn on(segment: SegmentFile, address: &Address, file: File) -> Result<Self> {
-        let map = Map::new(file).map_err(|error| Error::io(format!("map queue '{address}'"), error))?;
+        Self::named(address.to_string(), segment, file)
+    }
+
+    /// The queue in a file that was found by its path alone.
+    fn at(segment: SegmentFile, file: File) -> Result<Self> {
+        Self::named(printable(segment.path()), segment, file)
+    }
+
+    fn named(name: String, segment: SegmentFile, file: File) -> Result<Self> {
+        let map = Map::new(file).map_err(|error| Error::io(format!("map queue '{name}'"), error))?;
         let stamp = stamp(&segment, &map)?;
         Ok(LocalQueue {
-            name: address.to_string(),
+            name,
             segment,
             store: Store::new(map, stamp),
             owner: None,
@@ -160,6 +172,7 @@ impl LocalQueue {
             file_checked: None,
             idle_looks: 0,
             produces: false,
+            prepared: Vec::new(),
         })
     }
 
@@ -169,13 +182,13 @@ impl LocalQueue {
         if !lock::acquire(self.store.memory().file(), deadline).map_err(failed)? {
             return Err(Error::LockTimeout { name: self.name.clone() });
         }
-        let result = self.prepare().and_then(|()| operation(self));
+        let result = self.catch_up().and_then(|()| operation(self));
         lock::release(self.store.memory().file());
         result
     }
 
     /// Brings the segment, and our view of it, to where an operation can start.
-    fn prepare(&mut self) -> Result<()> {
+    fn catch_up(&mut self) -> Result<()> {
         let truncated =
             || Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() };
         let now = Instant::now();
@@ -279,12 +292,16 @@ impl LocalQueue {
                 // A dead consumer's leases cannot make room, but whoever takes them next can.
                 self.return_leases_of_the_dead()?;
                 if wait {
-                    self.seen = self.store.register_space_waiter(self.counted_for_space);
-                    self.counted_for_space = Some(self.seen);
+                    self.note_that_we_wait_for_space();
                 }
                 Ok(None)
             }
         }
+    }
+
+    fn note_that_we_wait_for_space(&mut self) {
+        self.seen = self.store.register_space_waiter(self.counted_for_space);
+        self.counted_for_space = Some(self.seen);
     }
 
     /// Offers the processor to others if a stream has got far ahead of them: on a single processor,
@@ -330,7 +347,7 @@ impl Queue for LocalQueue {
                 }
                 None if !in_time => break,
                 None => {
-                    let wake_up = Instant::now() + self.look_again();
+                    let wake_up = Instant::now() + self.until_next_look();
                     let wake_up = deadline.map_or(wake_up, |deadline| deadline.min(wake_up));
                     let watch = self.watch_space();
                     wait::sleep(watch.as_slice(), Some(wake_up));
@@ -388,6 +405,18 @@ impl Queue for LocalQueue {
         self.end_leases(leases, end, deadline)
     }
 
+    fn source(&self, lease: LeaseId) -> Result<Source> {
+        self.source_of(lease)
+    }
+
+    fn prepare(&mut self, run: &Run<'_>, source: &Source, deadline: Deadline) -> Result<Option<u64>> {
+        self.prepare_run(run, source, deadline)
+    }
+
+    fn resolve(&mut self, prepared: u64, publish: bool, deadline: Deadline) -> Result<()> {
+        self.resolve_prepared(prepared, publish, deadline)
+    }
+
     fn extend(&mut self, leases: &[LeaseId], by: Duration, deadline: Deadline) -> Result<()> {
         self.extend_leases(leases, by, deadline)
     }
@@ -425,14 +454,7 @@ impl Queue for LocalQueue {
     }
 
     fn look_again(&self) -> Duration {
-        let until_look = if let Some(until_look) = self.until_next_look_for_the_dead() {
-            until_look
-        } else if self.idle_looks == 1 && self.store.has_grown_large() {
-            IDLE_BEFORE_TRIM
-        } else {
-            LOOK_AGAIN
-        };
-        until_look.min(self.until_next_event())
+        self.until_next_look()
     }
 
     fn close(&mut self, deadline: Deadline) -> Result<()> {
@@ -469,6 +491,18 @@ impl LocalQueue {
             got: counts.got,
             returned: counts.returned,
         })
+    }
+
+    /// How long a sleep may last at most.
+    fn until_next_look(&self) -> Duration {
+        let until_look = if let Some(until_look) = self.until_next_look_for_the_dead() {
+            until_look
+        } else if self.idle_looks == 1 && self.store.has_grown_large() {
+            IDLE_BEFORE_TRIM
+        } else {
+            LOOK_AGAIN
+        };
+        until_look.min(self.until_next_event())
     }
 
     /// How long it is until a lease runs out, or a delayed message becomes ready.

@@ -22,7 +22,7 @@ impl LocalQueue {
         }
         self.owners_checked = Some(now);
         for owner in others {
-            if !self.lives(owner)? {
+            if !self.lives(owner)? && self.resolve_prepared_of(owner)? {
                 self.store.return_all_of(owner, super::now()).map_err(|fault| self.fault(fault))?;
             }
         }

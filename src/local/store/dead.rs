@@ -121,12 +121,7 @@ impl<M: Memory> Transaction<'_, M> {
             _ => self.allocate(1)?.first,
         };
         let reason = if text == 0 { StoredReason { text: &[], ..*reason } } else { *reason };
-        for (at, piece) in (format::unit_offset(text)..).step_by(8).zip(reason.text.chunks(8)) {
-            let mut word = [0; 8];
-            word[..piece.len()].copy_from_slice(piece);
-            // Through the log: no checksum tells whether it has reached the disk.
-            self.set_word(at, u64::from_ne_bytes(word));
-        }
+        self.set_text(text, reason.text);
         let record = self.record("dead root", unit)?;
         record.set_state(State::Dead);
         record.set_died_at(now);
@@ -137,6 +132,16 @@ impl<M: Memory> Transaction<'_, M> {
         self.add(format::DEAD, count);
         self.add(format::TOTAL_DEAD, count);
         Ok(())
+    }
+
+    /// Writes a text into a unit that this transaction has allocated.
+    pub(super) fn set_text(&mut self, unit: u32, text: &[u8]) {
+        for (at, piece) in (format::unit_offset(unit)..).step_by(8).zip(text.chunks(8)) {
+            let mut word = [0; 8];
+            word[..piece.len()].copy_from_slice(piece);
+            // Through the log: no checksum tells whether it has reached the disk.
+            self.set_word(at, u64::from_ne_bytes(word));
+        }
     }
 
     /// Makes the dead frame in `unit` ready, as new. Returns its number of messages.

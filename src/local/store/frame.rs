@@ -11,6 +11,8 @@ const KIND_FRAME: u8 = 1;
 const FLAG_JSON: u8 = 1;
 /// Bit of `RECORD_FLAGS`: the lease outlives the call that took it, and is in the tree of those.
 const FLAG_KEPT: u8 = 2;
+/// Bit of `RECORD_FLAGS`: put, but not to be seen before a message of another queue is finished with.
+const FLAG_PREPARED: u8 = 4;
 
 const RECORD_BYTES: usize = RECORD_WORDS * 8;
 
@@ -176,6 +178,15 @@ impl Record {
 
     pub(super) fn set_kept(&mut self, kept: bool) {
         self.set_flags(if kept { self.flags() | FLAG_KEPT } else { self.flags() & !FLAG_KEPT });
+    }
+
+    /// Whether the messages wait until one of another queue is finished with: see `prepared.rs`.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.flags() & FLAG_PREPARED != 0
+    }
+
+    pub(super) fn set_prepared(&mut self, prepared: bool) {
+        self.set_flags(if prepared { self.flags() | FLAG_PREPARED } else { self.flags() & !FLAG_PREPARED });
     }
 
     /// Whether the payload is in the record itself.

@@ -90,8 +90,13 @@ impl<M: Memory> Store<M> {
             let mut transaction = self.begin()?;
             let mut unit = transaction.first_lease(owner)?;
             while unit != 0 && transaction.has_room() {
-                let after = After::holder_died(max_attempts, now);
-                returned += transaction.give_back(unit, &after)?.ready;
+                if transaction.record("first lease", unit)?.is_prepared() {
+                    // Who knows better has resolved it before.
+                    transaction.resolve(unit, false)?;
+                } else {
+                    let after = After::holder_died(max_attempts, now);
+                    returned += transaction.give_back(unit, &after)?.ready;
+                }
                 unit = transaction.first_lease(owner)?;
             }
             if unit == 0 {

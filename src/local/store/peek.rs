@@ -46,11 +46,9 @@ impl<M: Memory> Store<M> {
                 // What is taken and not kept has no end but its holder's.
                 for owner in self.owners_in_use().others(None) {
                     let first = memory.load(format::owner_offset(owner) + format::OWNER_LEASES);
-                    each_in_list(
-                        memory,
-                        first,
-                        |unit, record| if record.is_kept() { Ok(true) } else { show(unit, record) },
-                    )?;
+                    each_in_list(memory, first, |unit, record| {
+                        if record.is_kept() || record.is_prepared() { Ok(true) } else { show(unit, record) }
+                    })?;
                 }
             }
             Shelf::Ready => {

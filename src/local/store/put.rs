@@ -3,6 +3,7 @@
 use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::frame::Record;
+use super::prepared::Prepare;
 use super::transaction::Wake;
 use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
 use crate::message::Run;
@@ -24,6 +25,17 @@ impl<M: Memory> Store<M> {
     /// Puts as many messages of `run` as there is room for, or, with `together`, all of them or none.
     /// `now` is in nanoseconds since the Unix epoch.
     pub(crate) fn put(&mut self, run: &Run<'_>, together: bool, now: u64) -> Result<Put> {
+        self.put_or_prepare(run, together, None, now)
+    }
+
+    /// The same; with a `source`, what is put is not to be seen yet.
+    pub(super) fn put_or_prepare(
+        &mut self,
+        run: &Run<'_>,
+        together: bool,
+        source: Option<&Prepare<'_>>,
+        now: u64,
+    ) -> Result<Put> {
         let Store { stamp, .. } = self;
         let (capacity, max_items) = (stamp.capacity, stamp.max_items);
         let mut transaction = self.begin()?;
@@ -44,7 +56,8 @@ impl<M: Memory> Store<M> {
             return Ok(if run.count() == 0 { Put::Done(0) } else { Put::Full });
         }
 
-        while let Err(error) = transaction.make_room(1 + payload_units(&fits) + RESERVED_UNITS) {
+        let units_of_source = u64::from(source.is_some());
+        while let Err(error) = transaction.make_room(1 + payload_units(&fits) + units_of_source + RESERVED_UNITS) {
             // On a file system that is nearly full, fewer messages may still find room.
             fits = fits.prefix(fits.count() / 2, u64::MAX);
             if together || fits.count() == 0 {
@@ -71,15 +84,20 @@ impl<M: Memory> Store<M> {
         record.set_checksum(crc32fast::hash(fits.bytes()));
         record.set_put_at(now);
         transaction.new_record(unit, record);
-        transaction.append_ready(unit)?;
         transaction.set(format::NEXT_ID, next_id);
-        transaction.add(format::READY, fits.count());
+        match source {
+            None => {
+                transaction.append_ready(unit)?;
+                transaction.add(format::READY, fits.count());
+                transaction.wake_data(Wake::Messages(fits.count()));
+            }
+            Some(prepare) => transaction.prepare(unit, prepare, now)?,
+        }
         transaction.add(format::MESSAGE_BYTES, fits.message_bytes());
         transaction.add(format::TOTAL_PUT, fits.count());
         transaction.set(format::LAST_PUT, now);
         let high_water = transaction.get(format::HIGH_WATER).max(transaction.get(format::MESSAGE_BYTES));
         transaction.set(format::HIGH_WATER, high_water);
-        transaction.wake_data(Wake::Messages(fits.count()));
         transaction.commit()?;
         Ok(Put::Done(fits.count()))
     }

@@ -46,7 +46,7 @@ pub(crate) fn verify<M: ReadMemory>(memory: &M, stamp: &Stamp, visit: impl FnMut
             verdict.unfinished = pending.is_something;
             let view = View::new(memory, pending.words);
             let (used, ids, kept) = (Vec::new(), Vec::new(), HashSet::new());
-            let walk = Walk { view: &view, stamp, verdict, fresh: 0, used, ids, kept, visit };
+            let walk = Walk { view: &view, stamp, verdict, fresh: 0, used, ids, kept, prepared: 0, visit };
             walk.run()
         }
         Err(fault) => {
@@ -81,6 +81,8 @@ struct Walk<'a, 'm, M, F> {
     ids: Vec<(u64, u64)>,
     /// Units of kept leases that have been found in the list of their owner.
     kept: HashSet<u32>,
+    /// Prepared messages.
+    prepared: u64,
     visit: F,
 }
 
@@ -220,6 +222,9 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             if record.is_kept() {
                 self.kept.insert(unit);
             }
+            if record.is_prepared() {
+                self.prepared += u64::from(record.count());
+            }
             self.check_frame(unit, &record, state)?;
             next_id = record.first_id() + u64::from(record.count());
             (field, previous, next) = ("next frame", unit, u64::from(record.next()));
@@ -271,11 +276,16 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
         }
         self.claim_payload(unit, record)?;
         self.check_payload(unit, record)?;
-        if state == State::Dead {
+        if record.is_prepared() && (record.is_kept() || record.owner() == 0 || record.reason_unit() == 0) {
+            return damaged("frame flags", format!("of unit {unit} are {}, which do not agree", record.flags()));
+        }
+        if state == State::Dead || record.is_prepared() {
             if record.reason_unit() != 0 {
                 self.claim("reason unit", record.reason_unit().into())?;
             }
-            dead::reason(self.view, record)?;
+            if state == State::Dead {
+                dead::reason(self.view, record)?;
+            }
         }
         let count = u64::from(record.count());
         let verdict = &mut self.verdict;
@@ -353,6 +363,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             ("leased messages", format::LEASED, leased),
             ("delayed messages", format::DELAYED, delayed),
             ("dead messages", format::DEAD, dead),
+            ("prepared messages", format::PREPARED, self.prepared),
             ("message bytes", format::MESSAGE_BYTES, bytes),
         ] {
             if self.get(offset) != value {

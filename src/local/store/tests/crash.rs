@@ -138,6 +138,7 @@ pub(super) fn with_trees(mut world: World) -> World {
         &[Do::take_singly(5, 12), keep(5, KeptBy::Taker), Do::take_singly(64, 6), keep(64, KeptBy::Script)],
         // Those of one owner go to the front of what is ready, and those of another behind them.
         &[Do::take_singly(63, 5), Do::take_singly(0, 5), Do::settle(63, 0), Do::settle(0, 0)],
+        &[Do::Prepare { owner: 5, length: 10 }, Do::Prepare { owner: 5, length: 700 }],
     ];
     steps.concat().into_iter().for_each(|operation| world.apply(operation));
     world
@@ -208,7 +209,12 @@ fn operations(world: &World) -> Vec<Operation> {
         Operation::Trim,
         Operation::take_singly(5, 3),
         Operation::Produce(5),
+        Operation::Prepare { owner: 5, length: 3 },
+        Operation::Prepare { owner: 64, length: 900 },
     ];
+    if !world.prepared.is_empty() {
+        operations.extend([Operation::Resolve(true), Operation::Resolve(false)]);
+    }
     if !world.kept.is_empty() {
         let hows = [How::Done, How::Again(0), How::Again(9), How::Dead(0), How::Dead(200)];
         operations.extend(hows.map(|how| Operation::End { every: 1, how }));

@@ -116,6 +116,22 @@ impl Model {
         }
     }
 
+    /// The message that was put last was only prepared.
+    pub(super) fn prepare(&mut self, owner: u32) {
+        let message = self.state.ready.pop().unwrap();
+        self.state.leased.entry(owner).or_default().push(message);
+    }
+
+    /// The prepared message `id` is ready, or dropped.
+    pub(super) fn resolve(&mut self, owner: u32, id: u64, publish: bool) {
+        let message = remove(self.state.leased.get_mut(&owner).unwrap(), id).unwrap();
+        if publish {
+            insert(&mut self.state.ready, message);
+        } else {
+            self.purged += 1;
+        }
+    }
+
     /// The owner produces.
     pub(super) fn produce(&mut self, owner: u32) {
         self.state.leased.entry(owner).or_default();

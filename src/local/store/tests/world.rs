@@ -4,10 +4,10 @@ use super::Random;
 use super::check::{Message, State, check};
 use super::memory::TestMemory;
 use super::model::{Model, body};
-use crate::lease::{Cause, LeaseId, Reason, Shelf};
+use crate::lease::{Cause, LeaseId, Reason, Shelf, Source};
 use crate::local::format::{self, Stamp};
 use crate::local::memory::ReadMemory;
-use crate::local::store::{Fault, Identity, Keeper, Lease, NEVER, Put, Store, Taken, Verdict, Want};
+use crate::local::store::{Fault, Identity, Keeper, Lease, NEVER, Prepared, Put, Store, Taken, Verdict, Want};
 use crate::message::{Framing, Run};
 use std::collections::BTreeMap;
 
@@ -77,6 +77,13 @@ pub(super) enum Operation {
     Purge(Shelf),
     Produce(u32),
     StopProducing(u32),
+    /// Puts a message of so many bytes that is not to be seen yet.
+    Prepare {
+        owner: u32,
+        length: u64,
+    },
+    /// Publishes, or drops, what was prepared.
+    Resolve(bool),
 }
 
 /// Whose death ends a kept lease.
@@ -98,8 +105,8 @@ pub(super) enum How {
 }
 
 use Operation::{
-    ClearOwner, Close, End, Extend, Full, Keep, Produce, Purge, Put as PutRun, Retry, ReturnAll, Settle, StopProducing,
-    Take, Trim, Wait,
+    ClearOwner, Close, End, Extend, Full, Keep, Prepare, Produce, Purge, Put as PutRun, Resolve, Retry, ReturnAll,
+    Settle, StopProducing, Take, Trim, Wait,
 };
 
 /// The entry of a script that keeps leases.
@@ -161,7 +168,9 @@ impl Operation {
             80..81 => Retry(random.one_of(&[0, 1, 3])),
             81..82 => Purge(random.one_of(&[Shelf::Ready, Shelf::Delayed, Shelf::Dead, Shelf::Dead, Shelf::Leased])),
             82..83 => random.one_of(&[Produce(owner), StopProducing(owner)]),
-            83..90 => {
+            83..84 => Prepare { owner, length: random.one_of(&[0, 5, 300, 2000]) },
+            84..85 => Resolve(random.below(2) == 0),
+            85..90 => {
                 let part = random.one_of(&[Part::All, Part::All, Part::OlderHalf, Part::NewerHalf]);
                 let percent = random.one_of(&[0, 10, 50, 90, 100, 100, 100, 200]);
                 Settle { owner, part, percent, last: random.below(2) == 0 }
@@ -190,6 +199,8 @@ pub(super) struct World {
     pub(super) held: BTreeMap<u32, Vec<Held>>,
     /// Kept leases.
     pub(super) kept: Vec<LeaseId>,
+    /// What was prepared, by whom.
+    pub(super) prepared: Vec<(u32, Prepared)>,
     /// Operations so far.
     operations: u64,
     /// Nanoseconds that have passed.
@@ -218,8 +229,8 @@ impl World {
 
     fn of(stamp: Stamp) -> Self {
         let store = Store::new(TestMemory::new(&stamp), stamp);
-        let (held, kept) = (BTreeMap::new(), Vec::new());
-        World { store, model: Model::new(&stamp), held, kept, operations: 1, clock: 1_000_000 }
+        let (held, kept, prepared) = (BTreeMap::new(), Vec::new(), Vec::new());
+        World { store, model: Model::new(&stamp), held, kept, prepared, operations: 1, clock: 1_000_000 }
     }
 
     /// A queue of random limits, small enough to be full often.
@@ -237,6 +248,7 @@ impl World {
             model: self.model.clone(),
             held: self.held.clone(),
             kept: self.kept.clone(),
+            prepared: self.prepared.clone(),
             operations: self.operations,
             clock: self.clock,
         }
@@ -279,6 +291,14 @@ impl World {
                     self.model.produce(owner);
                 }
             }
+            Prepare { owner, length } => self.prepare(owner, length),
+            Resolve(publish) => {
+                for (owner, prepared) in std::mem::take(&mut self.prepared) {
+                    self.store.resolve(prepared, publish, true).unwrap();
+                    self.model.resolve(owner, prepared.first_id, publish);
+                    self.model.forget_idle(owner);
+                }
+            }
             StopProducing(owner) => {
                 self.store.stop_producing(owner).unwrap();
                 self.model.stop_producing(owner, self.store.stamp.auto_close);
@@ -311,6 +331,9 @@ impl World {
 
     fn return_all_of(&mut self, owner: u32) {
         self.held.remove(&owner);
+        for (_, prepared) in self.prepared.extract_if(.., |(preparer, _)| *preparer == owner) {
+            self.model.resolve(owner, prepared.first_id, false);
+        }
         let ids: Vec<u64> =
             self.model.state.leased.get(&owner).into_iter().flatten().map(|message| message.id).collect();
         let returned = self.store.return_all_of(owner, self.clock).unwrap();
@@ -322,6 +345,24 @@ impl World {
         self.model.stop_producing(owner, self.store.stamp.auto_close);
         self.model.forget_idle(owner);
         self.forget_ended();
+    }
+
+    fn prepare(&mut self, owner: u32, length: u64) {
+        let body = vec![b'p'; length as usize];
+        let run = Run::whole(&body);
+        let expected = self.model.expect_put(&run, true);
+        let source = Source { uuid: [9; 16], id: self.operations, path: b"/queues/source".to_vec() };
+        let prepare = crate::local::store::Prepare { source: &source, owner, pid: 1 };
+        let (put, prepared) = match self.store.prepare(&run, &prepare, self.clock) {
+            Err(Fault::Storage(_)) if self.is_full() => return,
+            prepared => prepared.unwrap(),
+        };
+        assert!(put == expected || (self.is_full() && put == Put::Full), "{put:?} and not {expected:?}");
+        let Some(prepared) = prepared else { return };
+        self.model.put(&run, 1);
+        self.model.prepare(owner);
+        assert_eq!(self.store.prepared_by(owner).unwrap().first(), Some(&(prepared, source)));
+        self.prepared.push((owner, prepared));
     }
 
     fn keep(&mut self, owner: u32, keeper: KeptBy, duration: u64) {

@@ -1,0 +1,160 @@
+//! Prepared messages: put into a queue, but not to be seen before a message of another queue is finished with.
+//!
+//! So one message can be finished with and another put in one step, though two segments have no change in common:
+//! first the new message is prepared, then the old one finished with, which is the moment in which both happen, and
+//! then the new one published. It belongs to its owner meanwhile. Where the owner dies, whoever notices looks whether
+//! the old message is still in its queue: if so, what was prepared is dropped, else it is published.
+
+use super::super::format::{self, PREPARED};
+use super::super::memory::Memory;
+use super::frame::State;
+use super::owners::Identity;
+use super::peek::each_in_list;
+use super::transaction::{Transaction, Wake};
+use super::tree::{Tree, each_in_order};
+use super::{Put, Result, Store, damaged};
+use crate::lease::Source;
+use crate::message::Run;
+
+/// What a put has to know to prepare messages.
+pub(crate) struct Prepare<'a> {
+    pub(crate) source: &'a Source,
+    /// The entry of the owner, in use by us or free.
+    pub(crate) owner: u32,
+    pub(crate) pid: u32,
+}
+
+/// A prepared frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prepared {
+    pub(crate) unit: u32,
+    pub(crate) first_id: u64,
+}
+
+impl<M: Memory> Store<M> {
+    /// Prepares the messages of `run`, all of them or none, as [`Store::put`] puts them.
+    pub(crate) fn prepare(
+        &mut self,
+        run: &Run<'_>,
+        prepare: &Prepare<'_>,
+        now: u64,
+    ) -> Result<(Put, Option<Prepared>)> {
+        let first_id = self.memory.load(format::NEXT_ID);
+        let put = self.put_or_prepare(run, true, Some(prepare), now)?;
+        let first = self.memory.load(format::owner_offset(prepare.owner) + format::OWNER_LEASES);
+        let prepared = matches!(put, Put::Done(1..)).then_some(Prepared { unit: first as u32, first_id });
+        Ok((put, prepared))
+    }
+
+    /// Makes prepared messages ready in their place, or drops them. `last`: their owner wants no more.
+    pub(crate) fn resolve(&mut self, prepared: Prepared, publish: bool, last: bool) -> Result<()> {
+        let mut transaction = self.begin()?;
+        let record = *transaction.record("first lease", prepared.unit)?;
+        if !record.is_prepared() || record.first_id() != prepared.first_id {
+            return damaged("frame flags", format!("of unit {} say that it is not prepared", prepared.unit));
+        }
+        transaction.resolve(prepared.unit, publish)?;
+        if last && let Some(owner) = record.owner().checked_sub(1) {
+            transaction.clear_idle_owner(owner)?;
+        }
+        transaction.note_if_drained();
+        transaction.commit()
+    }
+
+    /// Whether there are prepared messages at all.
+    pub(crate) fn has_prepared(&self) -> bool {
+        self.memory.load(PREPARED) > 0
+    }
+
+    /// What `owner` has prepared, with the source of each.
+    pub(crate) fn prepared_by(&mut self, owner: u32) -> Result<Vec<(Prepared, Source)>> {
+        self.begin()?;
+        let memory = &self.memory;
+        let mut all = Vec::new();
+        let first = memory.load(format::owner_offset(owner) + format::OWNER_LEASES);
+        each_in_list(memory, first, |unit, record| {
+            if record.is_prepared() {
+                let mut bytes = vec![0; usize::from(text_length(record.reason())).min(format::UNIT as usize)];
+                memory.read(u64::from(record.reason_unit()) * format::UNIT, &mut bytes);
+                let Some(source) = Source::decode(&bytes) else {
+                    return damaged("reason", format!("of the prepared unit {unit} is too short"));
+                };
+                all.push((Prepared { unit, first_id: record.first_id() }, source));
+            }
+            Ok(true)
+        })?;
+        Ok(all)
+    }
+
+    /// Whether the message `id` has not been finished with: it is ready, leased, delayed or dead.
+    pub(crate) fn has_message(&mut self, id: u64) -> Result<bool> {
+        self.begin()?;
+        let memory = &self.memory;
+        let mut found = false;
+        let mut look = |_, record: &super::frame::Record| {
+            found = found || (record.first_id()..record.first_id() + u64::from(record.count())).contains(&id);
+            Ok(!found)
+        };
+        each_in_list(memory, memory.load(format::READY_FIRST), &mut look)?;
+        for tree in [Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead] {
+            each_in_order(memory, tree, &mut look)?;
+        }
+        for owner in self.owners_in_use().others(None) {
+            each_in_list(memory, memory.load(format::owner_offset(owner) + format::OWNER_LEASES), &mut look)?;
+        }
+        Ok(found)
+    }
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    /// Makes the new frame in `unit`, which is nowhere, one that its owner has prepared.
+    pub(super) fn prepare(&mut self, unit: u32, prepare: &Prepare<'_>, now: u64) -> Result<()> {
+        self.use_owner(prepare.owner, &Identity::resident(prepare.pid), now);
+        let text = self.allocate(1)?.first;
+        let source = prepare.source.encode();
+        self.set_text(text, &source);
+        let record = self.record("first lease", unit)?;
+        record.set_state(State::Leased);
+        record.set_prepared(true);
+        record.set_leased_at(now);
+        record.set_reason(u32::from_ne_bytes(with_length(source.len() as u16)));
+        record.set_reason_unit(text);
+        let count = u64::from(record.count());
+        self.add_lease(prepare.owner, unit)?;
+        self.add(format::LEASED, count);
+        self.add(PREPARED, count);
+        Ok(())
+    }
+
+    /// Ends the preparation of the frame in `unit`.
+    pub(super) fn resolve(&mut self, unit: u32, publish: bool) -> Result<()> {
+        let record = self.let_go(unit)?;
+        let count = u64::from(record.count());
+        self.subtract(PREPARED, count)?;
+        if !publish {
+            self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
+            self.add(format::TOTAL_PURGED, count);
+            self.wake_space();
+            return self.free_frame(unit, &record);
+        }
+        let text = record.reason_unit();
+        let record = self.record("first lease", unit)?;
+        record.set_prepared(false);
+        record.set_reason(0);
+        record.set_reason_unit(0);
+        self.free_unit(text)?;
+        self.wake_data(Wake::Messages(count));
+        self.make_ready(unit)
+    }
+}
+
+/// The length of a text in a reason's last two bytes.
+pub(super) fn text_length(reason: u32) -> u16 {
+    let [_, _, low, high] = reason.to_ne_bytes();
+    u16::from_ne_bytes([low, high])
+}
+
+fn with_length(length: u16) -> [u8; 4] {
+    let [low, high] = length.to_ne_bytes();
+    [0, 0, low, high]
+}
