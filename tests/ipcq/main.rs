@@ -19,6 +19,7 @@ mod format_manual;
 mod forms;
 mod generated;
 mod guarantees_manual;
+mod handing_on;
 mod hostile;
 mod in_use;
 mod limits;
