@@ -167,7 +167,7 @@ fields! {
         RECORD_FRAMING "framing" 2, 1;
         RECORD_FLAGS "frame flags" 3, 1;
         RECORD_PRIORITY "priority" 4, 4;
-        RECORD_FIRST_ID "first id" 8, 8;
+        RECORD_EXPIRES "expires" 8, 8;
         RECORD_COUNT "message count" 16, 4;
         RECORD_ATTEMPTS "attempts" 20, 4;
         RECORD_FIRST_UNIT "first payload unit" 24, 4;
@@ -187,7 +187,7 @@ fields! {
         RECORD_LEFT "left in tree" 104, 4;
         RECORD_RIGHT "right in tree" 108, 4;
         RECORD_REASON_UNIT "reason unit" 112, 4;
-        RECORD_EXPIRES "expires" 120, 8;
+        RECORD_FIRST_ID "first id" 120, 8;
         RECORD_PAYLOAD "short payload" INLINE, INLINE_BYTES;
     }
 }

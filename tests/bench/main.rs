@@ -1,4 +1,5 @@
-//! Speed, as ratios to what a script would use instead, measured in the same run: `cargo bench`.
+//! Speed, as ratios to what a script would use instead, measured in the same run: `cargo bench`, or `cargo bench leases`
+//! for some of it.
 //!
 //! Every figure is a median of interleaved runs. Absolute times depend on the machine; ratios much less.
 
@@ -6,17 +7,29 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod depth;
+mod leases;
 mod one_shot;
 mod ping_pong;
 mod streams;
 mod tools;
 
+type Part = fn(&tools::Bench);
+
+const PARTS: [(&str, Part); 6] = [
+    ("lines", streams::lines),
+    ("large", streams::large_messages),
+    ("one-shot", one_shot::run),
+    ("ping-pong", ping_pong::run),
+    ("depth", depth::run),
+    ("leases", leases::run),
+];
+
 fn main() {
     let bench = tools::Bench::new();
+    // Cargo adds options of its own.
+    let only: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     println!("{:<58} {:>8} {:>8}", "ratio (smaller is better)", "measured", "at most");
-    streams::lines(&bench);
-    streams::large_messages(&bench);
-    one_shot::run(&bench);
-    ping_pong::run(&bench);
-    depth::run(&bench);
+    for (_, run) in PARTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|part| part == name)) {
+        run(&bench);
+    }
 }

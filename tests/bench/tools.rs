@@ -26,6 +26,11 @@ impl Bench {
         self.installed.path().join("ipcq").to_str().unwrap().to_owned()
     }
 
+    /// The directory of queues.
+    pub(crate) fn queues(&self) -> PathBuf {
+        self.path("queues")
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

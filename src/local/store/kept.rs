@@ -200,8 +200,8 @@ impl<M: Memory> Store<M> {
         let due = |tree: Tree| {
             let unit = self.memory.load(tree.root());
             let in_use = unit < self.memory.load(format::FRESH) && unit >= u64::from(format::FIRST_UNIT);
-            let field = if tree == Tree::Kept { format::RECORD_DEADLINE } else { format::RECORD_NOT_BEFORE };
-            (unit != 0 && in_use).then(|| self.memory.load(format::unit_offset(unit as u32) + field))
+            let field = tree.time_field().filter(|_| in_use)?;
+            Some(self.memory.load(format::unit_offset(unit as u32) + field))
         };
         [due(Tree::Kept), due(Tree::Delayed)].into_iter().flatten().min().filter(|time| *time != NEVER)
     }

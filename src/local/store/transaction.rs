@@ -181,6 +181,11 @@ impl<'a, M: Memory> Transaction<'a, M> {
         Ok(&mut self.scratch.records[index].now)
     }
 
+    /// The record in `unit`, if this transaction has looked at it before.
+    pub(super) fn touched(&self, unit: u32) -> Option<&Record> {
+        self.scratch.records.iter().find(|touched| touched.unit == unit).map(|touched| &touched.now)
+    }
+
     /// Starts a record in a unit that this transaction has allocated.
     pub(super) fn new_record(&mut self, unit: u32, record: Record) {
         self.forget_record(unit);

@@ -68,6 +68,16 @@ impl Tree {
         };
         (time, record.first_id())
     }
+
+    /// Where in a record that time is.
+    pub(super) fn time_field(self) -> Option<u64> {
+        match self {
+            Tree::Returned => None,
+            Tree::Delayed => Some(format::RECORD_NOT_BEFORE),
+            Tree::Kept => Some(format::RECORD_DEADLINE),
+            Tree::Dead => Some(format::RECORD_DIED_AT),
+        }
+    }
 }
 
 /// Where a node hangs.
@@ -94,6 +104,15 @@ fn below(unit: u32, right: bool) -> Place {
     if right { Place::Right(unit) } else { Place::Left(unit) }
 }
 
+/// What the way through a tree depends on.
+#[derive(Clone, Copy)]
+struct Node {
+    id: u64,
+    priority: (u64, u64),
+    left: u32,
+    right: u32,
+}
+
 impl<M: Memory> Transaction<'_, M> {
     /// The unit of the first of `tree`, or 0.
     pub(super) fn tree_first(&self, tree: Tree) -> Result<u32> {
@@ -103,8 +122,8 @@ impl<M: Memory> Transaction<'_, M> {
     /// Adds the frame in `unit`, which is in no tree.
     pub(super) fn tree_insert(&mut self, tree: Tree, unit: u32) -> Result<()> {
         let (mut carried, mut place) = (unit, Place::Root);
+        let mut what = self.node(tree, unit)?;
         for depth in 0..DEPTH {
-            let carried_record = *self.record(tree.field(), carried)?;
             let here = self.child(tree, place)?;
             if here == 0 {
                 self.set_children(tree, carried, (0, 0))?;
@@ -113,25 +132,22 @@ impl<M: Memory> Transaction<'_, M> {
             if here == carried {
                 return damaged(tree.field(), format!("leads to unit {here} twice"));
             }
-            let there = *self.record(tree.field(), here)?;
-            let mut node = here;
-            if tree.priority(&carried_record) < tree.priority(&there) {
-                self.set_children(tree, carried, (there.left(), there.right()))?;
+            let there = self.node(tree, here)?;
+            let mut above = here;
+            if what.priority < there.priority {
+                self.set_children(tree, carried, (there.left, there.right))?;
                 self.hang(tree, place, carried)?;
-                (node, carried) = (carried, here);
+                (above, carried, what) = (carried, here, there);
             }
-            self.drop_untouched(here);
-            let id = self.record(tree.field(), carried)?.first_id();
-            place = below(node, goes_right(id, depth));
+            place = below(above, goes_right(what.id, depth));
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
     /// Takes the frame in `unit` out of `tree`.
     pub(super) fn tree_remove(&mut self, tree: Tree, unit: u32) -> Result<()> {
-        let record = *self.record(tree.field(), unit)?;
-        let mut place = Place::Root;
-        let mut depth = 0;
+        let removed = self.node(tree, unit)?;
+        let (mut place, mut depth) = (Place::Root, 0);
         loop {
             let here = self.child(tree, place)?;
             if here == unit {
@@ -140,51 +156,59 @@ impl<M: Memory> Transaction<'_, M> {
             if here == 0 || depth == DEPTH {
                 return damaged(tree.field(), format!("does not lead to unit {unit}"));
             }
-            if let Place::Left(passed) | Place::Right(passed) = place {
-                self.drop_untouched(passed);
-            }
-            place = below(here, goes_right(record.first_id(), depth));
+            place = below(here, goes_right(removed.id, depth));
             depth += 1;
         }
         // The hole moves down: of its two children the first takes its place.
-        let mut children = (record.left(), record.right());
+        let mut children = (removed.left, removed.right);
         for _ in depth..=DEPTH {
             let Some((child, right)) = self.first_of(tree, children)? else { return self.hang(tree, place, 0) };
-            let record = *self.record(tree.field(), child)?;
-            let others = if right { (children.0, record.right()) } else { (record.left(), children.1) };
+            let node = self.node(tree, child)?;
+            let others = if right { (children.0, node.right) } else { (node.left, children.1) };
             self.hang(tree, place, child)?;
             self.set_children(tree, child, others)?;
             place = below(child, right);
-            children = (record.left(), record.right());
+            children = (node.left, node.right);
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
     /// The unit of the frame whose first message has this id.
     pub(super) fn tree_find(&mut self, tree: Tree, id: u64) -> Result<Option<u32>> {
-        let mut place = Place::Root;
+        let mut here = self.tree_first(tree)?;
         for depth in 0..=DEPTH {
-            let here = self.child(tree, place)?;
             if here == 0 {
                 return Ok(None);
             }
-            let first_id = self.record(tree.field(), here)?.first_id();
-            self.drop_untouched(here);
-            if first_id == id {
+            let node = self.node(tree, here)?;
+            if node.id == id {
                 return Ok(Some(here));
             }
-            if depth < DEPTH {
-                place = below(here, goes_right(id, depth));
-            }
+            here = if depth < DEPTH && goes_right(id, depth) { node.right } else { node.left };
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
-    fn child(&mut self, tree: Tree, place: Place) -> Result<u32> {
+    /// The node in `unit`. Where nothing of it has been changed yet it is read where it is, without the rest of the
+    /// record: a way leads past many of which nothing else matters.
+    fn node(&self, tree: Tree, unit: u32) -> Result<Node> {
+        if let Some(record) = self.touched(unit) {
+            let (id, priority) = (record.first_id(), tree.priority(record));
+            return Ok(Node { id, priority, left: record.left(), right: record.right() });
+        }
+        let at = format::unit_offset(self.check_unit(tree.field(), unit)?);
+        let id = self.memory.load(at + format::RECORD_FIRST_ID);
+        let time = tree.time_field().map_or(0, |field| self.memory.load(at + field));
+        let (left, right) = (format::RECORD_LEFT, format::RECORD_RIGHT);
+        let (left, right) = (self.memory.load32(at + left), self.memory.load32(at + right));
+        Ok(Node { id, priority: (time, id), left, right })
+    }
+
+    fn child(&self, tree: Tree, place: Place) -> Result<u32> {
         let unit = match place {
             Place::Root => return self.get_unit(tree.root()),
-            Place::Left(unit) => self.record(tree.field(), unit)?.left(),
-            Place::Right(unit) => self.record(tree.field(), unit)?.right(),
+            Place::Left(unit) => self.node(tree, unit)?.left,
+            Place::Right(unit) => self.node(tree, unit)?.right,
         };
         if unit == 0 { Ok(0) } else { self.check_unit(tree.field(), unit) }
     }
@@ -206,15 +230,12 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Which of two children comes first, and whether it is the right one.
-    fn first_of(&mut self, tree: Tree, (left, right): (u32, u32)) -> Result<Option<(u32, bool)>> {
+    fn first_of(&self, tree: Tree, (left, right): (u32, u32)) -> Result<Option<(u32, bool)>> {
         if left == 0 || right == 0 {
             return Ok(Some((left | right, right != 0)).filter(|(unit, _)| *unit != 0));
         }
-        let of_left = tree.priority(self.record(tree.field(), left)?);
-        let of_right = tree.priority(self.record(tree.field(), right)?);
-        let (first, other, is_right) = if of_right < of_left { (right, left, true) } else { (left, right, false) };
-        self.drop_untouched(other);
-        Ok(Some((first, is_right)))
+        let is_right = self.node(tree, right)?.priority < self.node(tree, left)?.priority;
+        Ok(Some(if is_right { (right, true) } else { (left, false) }))
     }
 }
 
