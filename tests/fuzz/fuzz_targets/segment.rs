@@ -3,6 +3,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use ipcq::lease::{Cause, End, Holder, LeaseId, Reason, Shelf, Terms};
 use ipcq::local::REDO_LOGS;
 use ipcq::message::{Framing, Run};
 use ipcq::open;
@@ -13,7 +14,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -103,6 +104,40 @@ enum Operation {
         delivered: u8,
         stay: bool,
     },
+    /// Keeps what is leased, for some seconds.
+    Keep {
+        kept: u8,
+        seconds: Option<u8>,
+        holder: u8,
+    },
+    /// Ends the lease of a message.
+    End {
+        message: u8,
+        attempt: u8,
+        how: u8,
+    },
+    Extend {
+        message: u8,
+        seconds: u8,
+    },
+    Look {
+        shelf: u8,
+        most: u8,
+    },
+    Purge {
+        shelf: u8,
+    },
+    Retry {
+        id: Option<u8>,
+    },
+    Join,
+    Produce,
+    /// Puts a message that depends on one of this queue, and publishes it or not.
+    HandOn {
+        message: u8,
+        length: u16,
+        publish: Option<bool>,
+    },
     Close,
     Status,
     Reopen,
@@ -150,7 +185,7 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
         put(queue, Run::whole(b""));
     };
     let take = |queue: &mut dyn Queue, messages| {
-        let want = Want { messages, bytes: u64::MAX };
+        let want = Want { messages, bytes: u64::MAX, singly: false };
         assert!(queue.take(want, false, Some(Instant::now())).is_ok());
     };
     let settle = |queue: &mut dyn Queue, delivered| assert!(queue.settle(delivered, true, None).is_ok());
@@ -175,6 +210,28 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
         make(Limits::default(), &|queue| {
             fill(queue);
             assert!(queue.close(None).is_ok());
+        }),
+        make(Limits { max_attempts: Some(2), auto_close: true, ..Limits::default() }, &|queue| {
+            for _ in 0..12 {
+                put(queue, Run::whole(b"a message"));
+            }
+            put(queue, Run::delimited(lines.as_bytes(), Framing::Newline));
+            let keep = |queue: &mut dyn Queue, messages, terms| {
+                let want = Want { messages, bytes: u64::MAX, singly: true };
+                assert!(queue.take(want, false, Some(Instant::now())).is_ok());
+                assert!(queue.keep(u64::MAX, terms, true, None).is_ok());
+            };
+            let reason = Reason { cause: Cause::Exit(1), text: b"why".to_vec() };
+            let hour = Duration::from_secs(3600);
+            keep(queue, 9, Terms { until: Some(SystemTime::now() + hour), holder: Holder::Nobody });
+            let leases = [1, 2, 3].map(|message| lease(message, 1));
+            assert!(queue.end(&leases, &End::Dead(reason.clone()), None).is_ok());
+            let leases = [4, 5].map(|message| lease(message, 1));
+            assert!(queue.end(&leases, &End::Again { delay: hour, max_attempts: None, reason }, None).is_ok());
+            keep(queue, 2, Terms { until: None, holder: Holder::Process(1) });
+            let source = queue.source(lease(6, 1)).expect("a source");
+            assert!(queue.prepare(&Run::whole(b"prepared"), &source, None).is_ok());
+            assert!(queue.produce(None).is_ok());
         }),
         make(small, &|queue| put(queue, Run::delimited(lines.as_bytes(), Framing::Newline))),
     ];
@@ -306,6 +363,14 @@ fn scribble(edit: &Edit, file: &File) {
     }
 }
 
+fn lease(message: u8, attempt: u8) -> LeaseId {
+    LeaseId { message: message.into(), attempt: attempt.into() }
+}
+
+fn shelf(number: u8) -> Shelf {
+    [Shelf::Ready, Shelf::Leased, Shelf::Delayed, Shelf::Dead][usize::from(number % 4)]
+}
+
 fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &File) {
     let place = FUZZ.queues.place();
     match operation {
@@ -334,7 +399,8 @@ fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &Fil
         Operation::Take { messages, bytes, watch } => {
             // What was leased before must have been settled.
             let settled = if queue.frames().is_empty() { Ok(()) } else { queue.settle(0, true, deadline) };
-            let want = Want { messages: u64::from(*messages) + 1, bytes: u64::from(*bytes) + 1 };
+            let want =
+                Want { messages: u64::from(*messages) + 1, bytes: u64::from(*bytes) + 1, singly: bytes % 3 == 0 };
             let taken = settled.and_then(|()| queue.take(want, *watch, deadline));
             assert_eq!(matches!(taken, Ok(Taken::Messages)), !queue.frames().is_empty());
             let _ = queue.look_again();
@@ -353,6 +419,40 @@ fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &Fil
             Ok(())
         }
         Operation::Settle { delivered, stay } => queue.settle((*delivered).into(), *stay, deadline),
+        Operation::Keep { kept, seconds, holder } => {
+            let until = seconds.map(|seconds| SystemTime::now() + Duration::from_secs(seconds.into()));
+            let holder = [Holder::This, Holder::Nobody, Holder::Process(1)][usize::from(holder % 3)];
+            queue.keep((*kept).into(), Terms { until, holder }, true, deadline)
+        }
+        Operation::End { message, attempt, how } => {
+            let reason = Reason { cause: Cause::Exit(*how), text: vec![b'r'; usize::from(*how) * 3] };
+            let end = match how % 4 {
+                0 => End::Done,
+                1 => End::Dead(reason),
+                _ => End::Again { delay: Duration::from_secs(u64::from(how % 4) - 2), max_attempts: None, reason },
+            };
+            queue.end(&[lease(*message, *attempt)], &end, deadline).map(drop)
+        }
+        Operation::Extend { message, seconds } => {
+            queue.extend(&[lease(*message, 1)], Duration::from_secs((*seconds).into()), deadline)
+        }
+        Operation::Look { shelf, most } => queue.peek(self::shelf(*shelf), (*most).into(), deadline).map(drop),
+        Operation::Purge { shelf } => queue.purge(self::shelf(*shelf), deadline).map(drop),
+        Operation::Retry { id } => {
+            let ids = id.map(|id| [u64::from(id)]);
+            queue.retry(ids.as_ref().map(|ids| &ids[..]), deadline).map(drop)
+        }
+        Operation::Join => queue.join(deadline, &mut |_| {}).map(drop),
+        Operation::Produce => queue.produce(deadline),
+        Operation::HandOn { message, length, publish } => {
+            let prepared = queue.source(lease(*message, 1)).and_then(|source| {
+                queue.prepare(&Run::whole(&vec![b'o'; usize::from(*length) % 5_000]), &source, deadline)
+            });
+            prepared.and_then(|prepared| match (prepared, publish) {
+                (Some(prepared), Some(publish)) => queue.resolve(prepared, *publish, deadline),
+                _ => Ok(()),
+            })
+        }
         Operation::Close => queue.close(deadline),
         Operation::Status => queue.status(deadline).map(drop),
         Operation::Reopen | Operation::Remove | Operation::Scribble(_) => Ok(()),
