@@ -78,8 +78,10 @@ pub struct Status {
     pub durable: bool,
     /// Puts are refused.
     pub closed: bool,
-    /// Puts or gets wait until the queue is resumed.
-    pub paused: bool,
+    /// Puts wait until they are resumed.
+    pub puts_paused: bool,
+    /// Gets wait until they are resumed.
+    pub gets_paused: bool,
     /// Messages put since the queue was created.
     pub put: u64,
     /// Messages got and finished with.
@@ -229,6 +231,18 @@ pub trait Queue {
     /// # Errors
     /// `NotDead` if one of them is not dead.
     fn retry(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64>;
+
+    /// Lets puts, or gets, or both, wait until they are resumed.
+    ///
+    /// # Errors
+    /// `Removed`, and whatever prevents it.
+    fn pause(&mut self, puts: bool, gets: bool, deadline: Deadline) -> Result<()>;
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// `Removed`, and whatever prevents it.
+    fn resume(&mut self, puts: bool, gets: bool, deadline: Deadline) -> Result<()>;
 
     /// Removes all messages of a shelf, which cannot be that of the leased. Returns how many.
     ///

@@ -70,7 +70,7 @@ pub(super) fn object(name: &str, status: &Status, into: &mut Vec<u8>) {
         status.capacity,
         status.durable,
         status.closed,
-        status.paused,
+        (status.puts_paused || status.gets_paused),
         status.put,
         status.got,
         status.returned,
@@ -83,7 +83,9 @@ pub(super) fn state(status: &Status) -> &'static str {
     match status {
         Status { closed: true, ready: 0, leased: 0, delayed: 0, .. } => "drained",
         Status { closed: true, .. } => "closed",
-        Status { paused: true, .. } => "paused",
+        Status { puts_paused: true, gets_paused: true, .. } => "paused",
+        Status { puts_paused: true, .. } => "put-paused",
+        Status { gets_paused: true, .. } => "get-paused",
         _ => "open",
     }
 }

@@ -201,9 +201,9 @@ pub(crate) mod state {
     pub(crate) const CLOSED: u64 = 1;
     /// The queue has been removed; whoever still has it open must leave.
     pub(crate) const REMOVED: u64 = 2;
-    /// Puts wait (a later command sets it).
+    /// Puts wait as if there were no room.
     pub(crate) const PUT_PAUSED: u64 = 4;
-    /// Gets wait (a later command sets it).
+    /// Gets wait as if nothing were ready.
     pub(crate) const GET_PAUSED: u64 = 8;
 }
 

@@ -437,6 +437,14 @@ impl Queue for LocalQueue {
         self.retry_dead(ids, deadline)
     }
 
+    fn pause(&mut self, puts: bool, gets: bool, deadline: Deadline) -> Result<()> {
+        self.steer(deadline, |store| store.pause(puts, gets))
+    }
+
+    fn resume(&mut self, puts: bool, gets: bool, deadline: Deadline) -> Result<()> {
+        self.steer(deadline, |store| store.resume(puts, gets))
+    }
+
     fn purge(&mut self, shelf: Shelf, deadline: Deadline) -> Result<u64> {
         self.purge_shelf(shelf, deadline)
     }
@@ -458,12 +466,7 @@ impl Queue for LocalQueue {
     }
 
     fn close(&mut self, deadline: Deadline) -> Result<()> {
-        self.locked(deadline, |queue| {
-            if queue.counts()?.removed {
-                return Err(Error::Removed { name: queue.name.clone() });
-            }
-            queue.store.close().map_err(|fault| queue.fault(fault))
-        })
+        self.steer(deadline, Store::close)
     }
 
     fn status(&mut self, deadline: Deadline) -> Result<Status> {
@@ -472,6 +475,20 @@ impl Queue for LocalQueue {
 }
 
 impl LocalQueue {
+    /// Does something to a queue that is there.
+    fn steer(
+        &mut self,
+        deadline: Deadline,
+        operation: impl FnOnce(&mut Store<Map>) -> store::Result<()>,
+    ) -> Result<()> {
+        self.locked(deadline, |queue| {
+            if queue.counts()?.removed {
+                return Err(Error::Removed { name: queue.name.clone() });
+            }
+            operation(&mut queue.store).map_err(|fault| queue.fault(fault))
+        })
+    }
+
     fn status_now(&mut self) -> Result<Status> {
         let counts = self.counts()?;
         let stamp = self.store.stamp();
@@ -486,7 +503,8 @@ impl LocalQueue {
             max_items: Some(stamp.max_items).filter(|items| *items != format::NO_LIMIT),
             durable: stamp.durable,
             closed: counts.closed,
-            paused: counts.paused,
+            puts_paused: counts.puts_paused,
+            gets_paused: counts.gets_paused,
             put: counts.put,
             got: counts.got,
             returned: counts.returned,

@@ -46,6 +46,9 @@ impl<M: Memory> Store<M> {
         if flags & state::CLOSED != 0 {
             return Ok(Put::Closed);
         }
+        if flags & state::PUT_PAUSED != 0 {
+            return Ok(Put::Full);
+        }
         let waiting = transaction.get(format::READY).saturating_add(transaction.get(format::DELAYED));
         let others = transaction.get(format::LEASED).saturating_add(transaction.get(format::DEAD));
         let live = waiting.saturating_add(others);

@@ -15,7 +15,8 @@ pub(crate) struct Counts {
     /// Bytes of all messages.
     pub(crate) bytes: u64,
     pub(crate) closed: bool,
-    pub(crate) paused: bool,
+    pub(crate) puts_paused: bool,
+    pub(crate) gets_paused: bool,
     pub(crate) removed: bool,
     /// Messages since the queue was created.
     pub(crate) put: u64,
@@ -39,7 +40,8 @@ impl<M: Memory> Store<M> {
             dead: transaction.get(format::DEAD),
             bytes: transaction.get(format::MESSAGE_BYTES),
             closed: flags & state::CLOSED != 0,
-            paused: flags & (state::PUT_PAUSED | state::GET_PAUSED) != 0,
+            puts_paused: flags & state::PUT_PAUSED != 0,
+            gets_paused: flags & state::GET_PAUSED != 0,
             removed: flags & state::REMOVED != 0,
             put: transaction.get(format::TOTAL_PUT),
             got: transaction.get(format::TOTAL_GOT),
@@ -59,11 +61,30 @@ impl<M: Memory> Store<M> {
         self.mark(state::REMOVED)
     }
 
+    /// Lets puts, or gets, wait until they are resumed.
+    pub(crate) fn pause(&mut self, puts: bool, gets: bool) -> Result<()> {
+        self.mark(paused(puts, gets))
+    }
+
+    /// Lets them go on, and wakes everyone who waits.
+    pub(crate) fn resume(&mut self, puts: bool, gets: bool) -> Result<()> {
+        self.set_flags(|flags| flags & !paused(puts, gets))
+    }
+
     fn mark(&mut self, flag: u64) -> Result<()> {
+        self.set_flags(|flags| flags | flag)
+    }
+
+    fn set_flags(&mut self, change: impl FnOnce(u64) -> u64) -> Result<()> {
         let mut transaction = self.begin()?;
-        transaction.set(format::STATE, transaction.get(format::STATE) | flag);
+        transaction.set(format::STATE, change(transaction.get(format::STATE)));
         transaction.wake_data(Wake::All);
         transaction.wake_space();
         transaction.commit()
     }
+}
+
+fn paused(puts: bool, gets: bool) -> u64 {
+    let flags = [(puts, state::PUT_PAUSED), (gets, state::GET_PAUSED)];
+    flags.into_iter().filter(|(is_meant, _)| *is_meant).fold(0, |flags, (_, flag)| flags | flag)
 }

@@ -58,7 +58,7 @@ impl<M: Memory> Store<M> {
         if flags & state::REMOVED != 0 {
             Some(Taken::Removed)
         } else if self.memory.load(format::READY) > 0 {
-            None
+            if flags & state::GET_PAUSED != 0 { Some(Taken::Nothing) } else { None }
         } else if flags & state::CLOSED != 0
             && self.memory.load(format::LEASED) == 0
             && self.memory.load(format::DELAYED) == 0

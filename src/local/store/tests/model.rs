@@ -17,6 +17,8 @@ pub(super) struct Model {
     /// When delayed messages become ready.
     due: BTreeMap<u64, u64>,
     pub(super) purged: u64,
+    /// Whether puts, and gets, are.
+    pub(super) paused: (bool, bool),
     producers: BTreeSet<u32>,
 }
 
@@ -39,6 +41,7 @@ impl Model {
             frames_at_once,
             due: BTreeMap::new(),
             purged: 0,
+            paused: (false, false),
             producers: BTreeSet::new(),
         }
     }
@@ -69,6 +72,9 @@ impl Model {
         let (mut waiting, mut live) = (self.waiting().count() as u64, self.live());
         let mut bytes: u64 = self.waiting().chain(self.others()).map(|message| message.body.len() as u64).sum();
         let mut fits = 0;
+        if self.paused.0 {
+            return Put::Full;
+        }
         for message in run.messages() {
             bytes += message.len() as u64;
             if waiting >= self.max_items || live >= self.capacity || bytes > self.capacity {

@@ -82,6 +82,9 @@ pub(super) enum Operation {
         owner: u32,
         length: u64,
     },
+    /// Puts and gets wait, or go on.
+    Pause(bool, bool),
+    Resume(bool, bool),
     /// Publishes, or drops, what was prepared.
     Resolve(bool),
 }
@@ -105,8 +108,8 @@ pub(super) enum How {
 }
 
 use Operation::{
-    ClearOwner, Close, End, Extend, Full, Keep, Prepare, Produce, Purge, Put as PutRun, Resolve, Retry, ReturnAll,
-    Settle, StopProducing, Take, Trim, Wait,
+    ClearOwner, Close, End, Extend, Full, Keep, Pause, Prepare, Produce, Purge, Put as PutRun, Resolve, Resume, Retry,
+    ReturnAll, Settle, StopProducing, Take, Trim, Wait,
 };
 
 /// The entry of a script that keeps leases.
@@ -170,7 +173,9 @@ impl Operation {
             82..83 => random.one_of(&[Produce(owner), StopProducing(owner)]),
             83..84 => Prepare { owner, length: random.one_of(&[0, 5, 300, 2000]) },
             84..85 => Resolve(random.below(2) == 0),
-            85..90 => {
+            85..86 if random.below(3) == 0 => Pause(random.below(2) == 0, random.below(2) == 0),
+            85..87 => Resume(true, random.below(2) == 0),
+            87..90 => {
                 let part = random.one_of(&[Part::All, Part::All, Part::OlderHalf, Part::NewerHalf]);
                 let percent = random.one_of(&[0, 10, 50, 90, 100, 100, 100, 200]);
                 Settle { owner, part, percent, last: random.below(2) == 0 }
@@ -292,6 +297,14 @@ impl World {
                 }
             }
             Prepare { owner, length } => self.prepare(owner, length),
+            Pause(puts, gets) => {
+                self.store.pause(puts, gets).unwrap();
+                self.model.paused = (self.model.paused.0 || puts, self.model.paused.1 || gets);
+            }
+            Resume(puts, gets) => {
+                self.store.resume(puts, gets).unwrap();
+                self.model.paused = (self.model.paused.0 && !puts, self.model.paused.1 && !gets);
+            }
             Resolve(publish) => {
                 for (owner, prepared) in std::mem::take(&mut self.prepared) {
                     self.store.resolve(prepared, publish, true).unwrap();
@@ -488,11 +501,12 @@ impl World {
         let State { ready, closed, .. } = &self.model.state;
         match taken {
             Taken::Nothing => {
-                assert!(ready.is_empty(), "{messages} of {} are not taken", ready.len());
+                assert!(ready.is_empty() || self.model.paused.1, "{messages} of {} are not taken", ready.len());
                 assert!(!closed || self.model.unfinished() > 0);
             }
             Taken::Drained => assert!(*closed && self.model.unfinished() == 0),
             Taken::Removed => panic!("it was not removed"),
+            Taken::Leases if self.model.paused.1 => panic!("gets are paused"),
             Taken::Leases => self.took(&want, &leases, has_returned),
         }
         assert_eq!(taken == Taken::Leases, !leases.is_empty());
@@ -561,6 +575,7 @@ impl World {
     /// is in use afterwards.
     pub(super) fn drain(&mut self) {
         self.apply(Full(false));
+        self.apply(Resume(true, true));
         for owner in OWNERS.into_iter().chain([SCRIPT]) {
             self.apply(ReturnAll { owner });
         }
