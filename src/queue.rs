@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Framing, Run};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::wait::{self, Watch};
 
@@ -56,7 +56,7 @@ impl Frame {
 }
 
 /// The figures of a queue at one instant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// Where the queue is.
     pub path: PathBuf,
@@ -88,6 +88,24 @@ pub struct Status {
     pub got: u64,
     /// Messages that came back unfinished.
     pub returned: u64,
+    /// Kept leases that ran out.
+    pub expired: u64,
+    /// Messages that became dead; those that were retried are counted, too.
+    pub died: u64,
+    /// Messages that were removed by a purge.
+    pub purged: u64,
+    /// Messages put a second, as of late.
+    pub put_rate: f64,
+    /// Messages finished with a second, as of late.
+    pub got_rate: f64,
+    /// When the oldest message that is ready was put.
+    pub oldest: Option<SystemTime>,
+    /// The most bytes that all messages ever had.
+    pub high_water: u64,
+    /// When the queue was created.
+    pub created: SystemTime,
+    /// Producers whose end closes a queue that closes itself.
+    pub producers: u64,
 }
 
 /// Something in a queue that is not as it has to be.

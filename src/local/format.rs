@@ -142,6 +142,12 @@ fields! {
         DEAD_ROOT "dead root" CONTROL + 216, 8;
         PRODUCERS "producers" CONTROL + 224, 8;
         PREPARED "prepared messages" CONTROL + 232, 8;
+        PUT_SINCE "put since" CONTROL + 240, 8;
+        PUT_BEFORE "put before" CONTROL + 248, 8;
+        PUT_RATE "put rate" CONTROL + 256, 8;
+        GOT_SINCE "got since" CONTROL + 264, 8;
+        GOT_BEFORE "got before" CONTROL + 272, 8;
+        GOT_RATE "got rate" CONTROL + 280, 8;
     }
     /// A redo log.
     LOG_FIELDS {

@@ -508,6 +508,15 @@ impl LocalQueue {
             put: counts.put,
             got: counts.got,
             returned: counts.returned,
+            expired: counts.expired,
+            died: counts.died,
+            purged: counts.purged,
+            put_rate: counts.put_rate,
+            got_rate: counts.got_rate,
+            oldest: counts.oldest.map(|put_at| UNIX_EPOCH + Duration::from_nanos(put_at)),
+            high_water: counts.high_water,
+            created: UNIX_EPOCH + Duration::from_nanos(stamp.created),
+            producers: counts.producers,
         })
     }
 
@@ -531,7 +540,7 @@ impl LocalQueue {
     }
 
     fn counts(&mut self) -> Result<store::Counts> {
-        self.store.counts().map_err(|fault| self.fault(fault))
+        self.store.counts(now()).map_err(|fault| self.fault(fault))
     }
 }
 

@@ -102,9 +102,8 @@ impl<M: Memory> Store<M> {
                 }
                 transaction.clear_idle_script(owner)?;
             }
-            transaction.add(format::TOTAL_GOT, done);
             if done > 0 {
-                transaction.set(format::LAST_GOT, now);
+                transaction.count_got(done, now);
                 transaction.wake_space();
             }
             if given.ready + given.delayed > 0 {

@@ -16,6 +16,7 @@ mod prepared;
 mod producers;
 mod purge;
 mod put;
+mod rates;
 mod ready;
 mod settle;
 mod status;

@@ -97,8 +97,7 @@ impl<M: Memory> Store<M> {
             Some(prepare) => transaction.prepare(unit, prepare, now)?,
         }
         transaction.add(format::MESSAGE_BYTES, fits.message_bytes());
-        transaction.add(format::TOTAL_PUT, fits.count());
-        transaction.set(format::LAST_PUT, now);
+        transaction.count_put(fits.count(), now);
         let high_water = transaction.get(format::HIGH_WATER).max(transaction.get(format::MESSAGE_BYTES));
         transaction.set(format::HIGH_WATER, high_water);
         transaction.commit()?;

@@ -87,9 +87,8 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Counts what has been settled and makes the change.
     fn settled(mut self, done: u64, returned: u64, now: u64) -> Result<()> {
-        self.add(format::TOTAL_GOT, done);
         if done > 0 {
-            self.set(format::LAST_GOT, now);
+            self.count_got(done, now);
             self.wake_space();
         }
         if returned > 0 {

@@ -6,7 +6,7 @@ use super::transaction::Wake;
 use super::{Result, Store};
 
 /// The figures of a queue at one instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) ready: u64,
     pub(crate) leased: u64,
@@ -22,6 +22,18 @@ pub(crate) struct Counts {
     pub(crate) put: u64,
     pub(crate) got: u64,
     pub(crate) returned: u64,
+    /// Kept leases that ran out.
+    pub(crate) expired: u64,
+    /// Messages that became dead.
+    pub(crate) died: u64,
+    pub(crate) purged: u64,
+    /// Messages a second, as of late.
+    pub(crate) put_rate: f64,
+    pub(crate) got_rate: f64,
+    /// When the oldest ready message was put.
+    pub(crate) oldest: Option<u64>,
+    /// Producers that have announced themselves.
+    pub(crate) producers: u64,
     /// The most bytes there ever were.
     pub(crate) high_water: u64,
     /// Bytes of storage that the segment occupies.
@@ -29,9 +41,11 @@ pub(crate) struct Counts {
 }
 
 impl<M: Memory> Store<M> {
-    /// The figures.
-    pub(crate) fn counts(&mut self) -> Result<Counts> {
-        let transaction = self.begin()?;
+    /// The figures. `now` is in nanoseconds since the Unix epoch.
+    pub(crate) fn counts(&mut self, now: u64) -> Result<Counts> {
+        let mut transaction = self.begin()?;
+        let (put_rate, got_rate) = transaction.rates(now);
+        let oldest = transaction.first_ready()?.map(|first| first.record.put_at());
         let flags = transaction.get(format::STATE);
         Ok(Counts {
             ready: transaction.get(format::READY),
@@ -47,6 +61,13 @@ impl<M: Memory> Store<M> {
             got: transaction.get(format::TOTAL_GOT),
             returned: transaction.get(format::TOTAL_RETURNED),
             high_water: transaction.get(format::HIGH_WATER),
+            expired: transaction.get(format::TOTAL_EXPIRED),
+            died: transaction.get(format::TOTAL_DEAD),
+            purged: transaction.get(format::TOTAL_PURGED),
+            put_rate,
+            got_rate,
+            oldest,
+            producers: transaction.get(format::PRODUCERS),
             segment_bytes: transaction.get(format::GROWN),
         })
     }

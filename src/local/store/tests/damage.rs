@@ -37,7 +37,7 @@ fn first_record(store: &Store<TestMemory>) -> u64 {
 fn a_segment_that_says_it_is_longer_than_its_file_is_not_worked_on() {
     let mut store = after(&[Operation::whole(9)]);
     store.memory.store(format::GROWN, store.memory.length() + format::GROUP);
-    is_damaged(store.counts(), "grown");
+    is_damaged(store.counts(1), "grown");
     is_damaged(take(&mut store, 1), "grown");
 }
 
@@ -96,7 +96,7 @@ fn no_part_of_a_run_that_has_changed_is_given_out() {
         let first = store.memory.load32(first_record(&store) + format::RECORD_FIRST_UNIT);
         store.memory.bytes[(format::unit_offset(first) + byte) as usize] ^= 1;
         is_damaged(take(&mut store, 2), "payload checksum");
-        assert_eq!(store.counts().unwrap().leased, 0);
+        assert_eq!(store.counts(1).unwrap().leased, 0);
     }
 }
 

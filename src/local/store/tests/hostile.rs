@@ -237,7 +237,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                 done(started) && done(store.stop_producing(owner))
             }
             13 => done(store.clear_owner(owner)),
-            14 => done(store.trim()) && done(store.counts()),
+            14 => done(store.trim()) && done(store.counts(1)),
             15 => {
                 store.memory.allow(100 * ACCESSES);
                 verify(&store.memory, store.stamp(), |_, _| {}).findings.is_empty()

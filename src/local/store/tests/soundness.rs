@@ -32,8 +32,9 @@ const OF_TREES: [&str; 2] = ["left in tree", "right in tree"];
 fn is_bound(field: &Field) -> bool {
     let is_of_the_lease = ["leased at", "lease deadline"].contains(&field.name);
     let is_of_the_dead = ["reason", "died at", "reason unit"].contains(&field.name);
+    let is_of_a_rate = ["since", "before", "rate"].iter().any(|end| field.name.ends_with(&format!("t {end}")));
     let is_of_the_message = ["frame flags", "priority", "not before", "expires", "put at"].contains(&field.name);
-    !(is_of_the_lease || is_of_the_dead || is_of_the_message || FREE.contains(&field.name))
+    !(is_of_a_rate || is_of_the_lease || is_of_the_dead || is_of_the_message || FREE.contains(&field.name))
 }
 
 /// Adds 1 to each bound field in turn; returns the names of those that nobody notices.

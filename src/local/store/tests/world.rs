@@ -327,7 +327,7 @@ impl World {
             }
         }
         assert_eq!(check(&self.store.memory).as_ref(), Ok(&self.model.state), "after {operation:?}");
-        let counts = self.store.counts().unwrap();
+        let counts = self.store.counts(1).unwrap();
         assert_eq!(counts.ready + counts.leased + counts.delayed + counts.dead, self.model.live());
         assert_eq!(counts.put - counts.got - self.model.purged, self.model.live());
     }
@@ -588,6 +588,6 @@ impl World {
         }
         self.apply(Trim);
         assert_eq!(self.model.state.put, self.model.state.got + self.model.purged);
-        assert!(self.store.counts().unwrap().segment_bytes <= 1 << 20);
+        assert!(self.store.counts(1).unwrap().segment_bytes <= 1 << 20);
     }
 }
