@@ -40,6 +40,14 @@ pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Resu
     }
 }
 
+/// Waits until there is a queue at `address`. Returns false if the deadline passes before that.
+///
+/// # Errors
+/// Those of [`open`] but for `NoSuchQueue`.
+pub fn wait_until_it_exists(place: &Place, address: &Address, deadline: Deadline) -> Result<bool> {
+    LocalQueue::wait_until_it_exists(place, address, deadline)
+}
+
 /// Verifies the queue at `address`, in use or not: walks everything in it, and changes nothing.
 ///
 /// # Errors

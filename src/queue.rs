@@ -108,6 +108,17 @@ pub struct Status {
     pub producers: u64,
 }
 
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A message can be got.
+    Ready,
+    /// No message is ready or delayed.
+    Empty,
+    /// Puts are refused.
+    Closed,
+}
+
 /// Something in a queue that is not as it has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -250,6 +261,18 @@ pub trait Queue {
     /// `NotDead` if one of them is not dead.
     fn retry(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64>;
 
+    /// Removes a dead message.
+    ///
+    /// # Errors
+    /// `NotDead` if it is none.
+    fn forget_dead(&mut self, id: u64, deadline: Deadline) -> Result<()>;
+
+    /// Waits until a condition holds. Returns false if the deadline passes before that.
+    ///
+    /// # Errors
+    /// `Removed`, and whatever prevents looking.
+    fn wait(&mut self, condition: Condition, deadline: Deadline) -> Result<bool>;
+
     /// Lets puts, or gets, or both, wait until they are resumed.
     ///
     /// # Errors
@@ -359,8 +382,33 @@ pub fn hand_on(
     deadline: Deadline,
 ) -> Result<bool> {
     let source = from.source(lease)?;
+    hand_on_when(source, || from.end(&[lease], &End::Done, None).map(drop), to, run, deadline)
+}
+
+/// The same for a dead message, which is removed.
+///
+/// # Errors
+/// Those of [`Queue::prepare`] and [`Queue::forget_dead`]; then neither has happened.
+pub fn hand_on_dead(
+    from: &mut dyn Queue,
+    dead: LeaseId,
+    to: &mut dyn Queue,
+    run: &Run<'_>,
+    deadline: Deadline,
+) -> Result<bool> {
+    let source = from.source(dead)?;
+    hand_on_when(source, || from.forget_dead(dead.message, None), to, run, deadline)
+}
+
+fn hand_on_when(
+    source: Source,
+    finish: impl FnOnce() -> Result<()>,
+    to: &mut dyn Queue,
+    run: &Run<'_>,
+    deadline: Deadline,
+) -> Result<bool> {
     let Some(prepared) = to.prepare(run, &source, deadline)? else { return Ok(false) };
-    if let Err(error) = from.end(&[lease], &End::Done, None) {
+    if let Err(error) = finish() {
         to.resolve(prepared, false, None)?;
         return Err(error);
     }

@@ -9,16 +9,21 @@ mod get;
 mod input;
 mod json;
 mod ls;
+mod mv;
 mod output;
+mod pause;
 mod process;
 mod put;
 mod quick;
 mod render;
+mod resume;
 mod rm;
 mod shell;
 mod stat;
+mod steer;
 mod units;
 mod verify;
+mod wait;
 
 use crate::error::Result;
 use crate::place::{Place, Surroundings};
@@ -64,6 +69,14 @@ enum Command {
     Ls(ls::Ls),
     /// Show the figures of queues
     Stat(stat::Stat),
+    /// Let puts and gets wait until they are resumed
+    Pause(pause::Pause),
+    /// Let puts and gets go on that were paused
+    Resume(resume::Resume),
+    /// Move messages from one queue to another
+    Mv(mv::Mv),
+    /// Wait until a queue has a message, is empty, is closed, or exists
+    Wait(wait::Wait),
     /// Check that queues are sound
     Verify(verify::Verify),
     /// Print the completion script for a shell
@@ -105,6 +118,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Rm(rm) => rm.run(&place),
         Command::Ls(ls) => ls.run(&place),
         Command::Stat(stat) => stat.run(&place),
+        Command::Pause(pause) => pause.run(&place),
+        Command::Resume(resume) => resume.run(&place),
+        Command::Mv(mv) => mv.run(&place),
+        Command::Wait(wait) => wait.run(&place),
         Command::Verify(verify) => verify.run(&place),
         Command::Completions(completions) => completions.run(),
     };

@@ -58,6 +58,11 @@ impl SegmentFile {
         &self.path
     }
 
+    /// The directory that the file is in.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Opens the file that is there, for reading and writing. It is a regular file that can be
     /// trusted; what is in it is not looked at.
     ///

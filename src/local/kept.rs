@@ -79,6 +79,13 @@ impl LocalQueue {
         })
     }
 
+    pub(super) fn forget_dead_message(&mut self, id: u64, deadline: Deadline) -> Result<()> {
+        self.locked(deadline, |queue| match queue.store.purge_dead(id).map_err(|fault| queue.fault(fault))? {
+            true => Ok(()),
+            false => Err(Error::NotDead { id, name: queue.name.clone() }),
+        })
+    }
+
     pub(super) fn purge_shelf(&mut self, shelf: Shelf, deadline: Deadline) -> Result<u64> {
         self.locked(deadline, |queue| {
             let purged = queue.store.purge(shelf).map_err(|fault| queue.fault(fault))?;

@@ -3,6 +3,7 @@
 //! `LocalQueue` is glue: it locks, lets `store` do the operation, unlocks, and sleeps. What
 //! a segment looks like is in `format`, what can be done to it in `store`, both pure.
 
+mod appearing;
 mod directory;
 mod file;
 mod file_system;
@@ -19,6 +20,7 @@ mod process;
 mod producer;
 mod store;
 mod verify;
+mod waiting;
 
 pub use format::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LARGEST_CAPACITY, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS,
@@ -32,7 +34,7 @@ use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Run, reserve};
 use crate::name::{Address, printable};
 use crate::place::Place;
-use crate::queue::{Deadline, Frame, Limits, Queue, Status, Taken, Want};
+use crate::queue::{Condition, Deadline, Frame, Limits, Queue, Status, Taken, Want};
 use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
@@ -435,6 +437,14 @@ impl Queue for LocalQueue {
 
     fn retry(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64> {
         self.retry_dead(ids, deadline)
+    }
+
+    fn forget_dead(&mut self, id: u64, deadline: Deadline) -> Result<()> {
+        self.forget_dead_message(id, deadline)
+    }
+
+    fn wait(&mut self, condition: Condition, deadline: Deadline) -> Result<bool> {
+        self.wait_until(condition, deadline)
     }
 
     fn pause(&mut self, puts: bool, gets: bool, deadline: Deadline) -> Result<()> {

@@ -37,6 +37,7 @@ mod signals;
 // Where the tracer knows how system calls are done.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod single_step;
+mod steering;
 mod storm;
 mod streams;
 mod too_large;

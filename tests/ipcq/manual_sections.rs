@@ -17,7 +17,7 @@ pub(crate) fn written(command: &str) -> Written {
         "ipcq" => Written {
             description: IPCQ,
             sections: IPCQ_SECTIONS,
-            related: &["create", "put", "get", "close", "rm", "ls", "stat", "verify", "completions"],
+            related: &["create", "put", "get", "close", "rm", "ls", "stat", "pause", "resume", "mv", "wait", "verify", "completions"],
         },
         "create" => Written { description: CREATE, sections: CREATE_EXIT, related: &["put", "rm", "stat"] },
         "put" => Written { description: PUT, sections: PUT_EXIT, related: &["get", "close", "create"] },
@@ -26,6 +26,10 @@ pub(crate) fn written(command: &str) -> Written {
         "rm" => Written { description: RM, sections: RM_EXIT, related: &["close", "ls"] },
         "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "rm"] },
         "stat" => Written { description: STAT, sections: STAT_EXIT, related: &["ls"] },
+        "pause" => Written { description: PAUSE, sections: STEER_EXIT, related: &["resume", "close", "stat"] },
+        "resume" => Written { description: RESUME, sections: STEER_EXIT, related: &["pause", "stat"] },
+        "mv" => Written { description: MV, sections: MV_EXIT, related: &["get", "put", "peek"] },
+        "wait" => Written { description: WAIT, sections: WAIT_EXIT, related: &["get", "join", "create"] },
         "verify" => Written { description: VERIFY, sections: VERIFY_EXIT, related: &["stat", "rm"] },
         "completions" => Written { description: COMPLETIONS, sections: COMPLETIONS_FILES, related: &[] },
         _ => panic!("nothing is written about '{command}': add it to tests/ipcq/manual_sections.rs"),
@@ -392,6 +396,55 @@ locked for a second.
 The others are shown all the same.
 "#;
 
+const PAUSE: &str = r#"\fBipcq pause\fR lets puts wait as if the queue were full, and gets as if it were empty, until
+.B ipcq resume
+lets them go on.
+With \fB\-\-put\fR or \fB\-\-get\fR it is only those.
+Who tries meanwhile waits, or gives up when his \fB\-\-timeout\fR is over, with exit status 1.
+Messages that consumers have already are finished with as usual.
+"#;
+
+const RESUME: &str = r#"\fBipcq resume\fR lets puts and gets go on that
+.B ipcq pause
+has made wait; with \fB\-\-put\fR or \fB\-\-get\fR only those.
+Everyone who waits is woken.
+That the queue was not paused is no error.
+"#;
+
+const STEER_EXIT: &str = r#".SH EXIT STATUS
+0 if it is so now, 4 if there is no such queue, 2 for anything else.
+"#;
+
+const MV: &str = r#"\fBipcq mv\fR moves the messages that are ready now, or at most \fIN\fR of them, to the end of another queue, in
+their order and as they were put.
+With \fB\-\-dead\fR it moves messages that were given up on; in the other queue they are ready, and as new.
+.PP
+Each message is in exactly one of the two queues, also if \fBipcq mv\fR is killed; what it was about to move is
+ready again in its old place.
+Its id is one of the other queue afterwards.
+.PP
+If there is no room, it waits, until \fB\-\-timeout\fR is over if that is given.
+"#;
+
+const MV_EXIT: &str = r#".SH EXIT STATUS
+0 if all was moved, 1 if there was no room in time, 3 if the other queue is closed, 4 if a queue is not
+there, 2 for anything else.
+What has been moved stays moved.
+"#;
+
+const WAIT: &str = r#"\fBipcq wait\fR sleeps until a message can be got (\fB\-\-ready\fR), no message is ready or delayed
+(\fB\-\-empty\fR), puts are refused (\fB\-\-closed\fR), or there is a queue of that name (\fB\-\-exists\fR).
+Nothing is taken, so when it has ended things may be different again.
+.PP
+Consumers may still have messages when a queue is empty: until everything has been finished with,
+.B ipcq join
+waits.
+"#;
+
+const WAIT_EXIT: &str = r#".SH EXIT STATUS
+0 if it is so, 1 if it was not in time, 4 if there is no such queue, but for \fB\-\-exists\fR, 2 for anything else.
+"#;
+
 const VERIFY: &str = r#"\fBipcq verify\fR looks at everything in a queue, in use or not: every field, every list, the
 checksum of every message, and whether all space is accounted for.
 It changes nothing, not even what it finds unfinished, and a queue that may only be read can be verified as well.
@@ -405,8 +458,8 @@ that a consumer held when it died.
 The next command puts both right.
 .PP
 With \fB\-\-json\fR there is an object on a line of its own for each queue, with the keys
-\fBname\fR, \fBpath\fR, \fBsound\fR, \fBready\fR, \fBleased\fR, \fBbytes\fR, \fBclosed\fR, \fBunfinished\fR,
-\fBdead_owners\fR, \fBproblems\fR, an array of objects with \fBfield\fR and \fBproblem\fR, and
+\fBname\fR, \fBpath\fR, \fBsound\fR, \fBready\fR, \fBleased\fR, \fBdelayed\fR, \fBdead\fR, \fBbytes\fR, \fBclosed\fR,
+\fBunfinished\fR, \fBdead_owners\fR, \fBproblems\fR, an array of objects with \fBfield\fR and \fBproblem\fR, and
 \fBmore_problems\fR, the number of those beyond the first hundred.
 .PP
 A queue is not damaged by processes that die, whenever that is.

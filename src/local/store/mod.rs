@@ -153,6 +153,12 @@ impl<M: Memory> Store<M> {
         self.register(format::SPACE_WAKE, format::SPACE_WAITERS, counted)
     }
 
+    /// Passes on that messages are ready to somebody who wants them.
+    pub(crate) fn pass_on(&mut self) {
+        let ready = self.memory.load(format::READY);
+        transaction::pass_on(&mut self.memory, ready);
+    }
+
     /// Waiters are only ever counted too high: one that gives up or is killed stays counted until
     /// the next wake of all. A count that is too high costs a system call, one too low a lost wake-up.
     /// Whoever looks again while nobody has been woken is counted still.

@@ -37,6 +37,20 @@ impl<M: Memory> Store<M> {
     }
 }
 
+impl<M: Memory> Store<M> {
+    /// Removes a dead message. Returns whether it was one.
+    pub(crate) fn purge_dead(&mut self, id: u64) -> Result<bool> {
+        let mut transaction = self.begin()?;
+        let Some(unit) = transaction.tree_find(Tree::Dead, id)? else { return Ok(false) };
+        transaction.tree_remove(Tree::Dead, unit)?;
+        let count = transaction.forget(unit, format::DEAD)?;
+        transaction.add(format::TOTAL_PURGED, count);
+        transaction.wake_space();
+        transaction.commit()?;
+        Ok(true)
+    }
+}
+
 impl<M: Memory> Transaction<'_, M> {
     fn purge_one(&mut self, shelf: Shelf) -> Result<Option<u64>> {
         let (unit, counter) = match shelf {
@@ -57,6 +71,11 @@ impl<M: Memory> Transaction<'_, M> {
             Shelf::Dead => self.tree_remove(Tree::Dead, unit)?,
             _ => {}
         }
+        self.forget(unit, counter).map(Some)
+    }
+
+    /// Removes the frame in `unit`, which is nowhere now and was counted by `counter`. Returns its number of messages.
+    fn forget(&mut self, unit: u32, counter: u64) -> Result<u64> {
         let record = *self.record("first ready", unit)?;
         let count = u64::from(record.count());
         if record.message_bytes() > self.get(format::MESSAGE_BYTES) {
@@ -65,6 +84,6 @@ impl<M: Memory> Transaction<'_, M> {
         self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
         self.subtract(counter, count)?;
         self.free_frame(unit, &record)?;
-        Ok(Some(count))
+        Ok(count)
     }
 }

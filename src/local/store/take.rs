@@ -148,6 +148,10 @@ impl<M: Memory> Store<M> {
             // Those who were woken for what is left may have died on the way.
             transaction.wake_data(Wake::Messages(1));
         }
+        if transaction.get(format::READY) == 0 && transaction.get(format::DELAYED) == 0 {
+            // Somebody may wait for that.
+            transaction.wake_finished();
+        }
         if limited {
             transaction.wake_space();
         }

@@ -308,6 +308,13 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 }
 
+/// Wakes another sleeper that waits for data: who was woken does not want what there is.
+pub(super) fn pass_on<M: Memory>(memory: &mut M, messages: u64) {
+    if let Some(left) = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, Wake::Messages(messages)) {
+        memory.store32(format::DATA_WAITERS, left);
+    }
+}
+
 /// Wakes sleepers on `word`, and returns the count of those that may still sleep if it has changed.
 fn wake<M: Memory>(memory: &mut M, word: u64, waiters: u64, wake: Wake) -> Option<u32> {
     if wake == Wake::None {
