@@ -108,6 +108,34 @@ pub struct Status {
     pub producers: u64,
 }
 
+/// A process that holds messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Its number, as it sees it itself.
+    pub pid: u32,
+    /// Whether it lives; if not, the next get gives its messages back.
+    pub lives: bool,
+    /// How many it holds.
+    pub messages: u64,
+    /// Since when it has held messages.
+    pub since: SystemTime,
+}
+
+/// Who takes part in a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Participants {
+    /// Processes that wait for messages.
+    pub waiting_consumers: Vec<u32>,
+    /// Processes that wait for room.
+    pub waiting_producers: Vec<u32>,
+    /// Processes that wait until everything has been finished with.
+    pub waiting_joiners: Vec<u32>,
+    /// Processes that hold messages.
+    pub holders: Vec<Holding>,
+    /// Processes whose end closes a queue that closes itself.
+    pub producers: Vec<u32>,
+}
+
 /// What can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -266,6 +294,12 @@ pub trait Queue {
     /// # Errors
     /// `NotDead` if it is none.
     fn forget_dead(&mut self, id: u64, deadline: Deadline) -> Result<()>;
+
+    /// Who takes part.
+    ///
+    /// # Errors
+    /// Whatever prevents looking.
+    fn participants(&mut self, deadline: Deadline) -> Result<Participants>;
 
     /// Waits until a condition holds. Returns false if the deadline passes before that.
     ///

@@ -1,5 +1,6 @@
 //! Waiting until everything put so far has been finished with.
 
+use super::participants::WaitsFor;
 use super::{LOOK_AGAIN, LocalQueue, format, now};
 use crate::error::{Error, Result};
 use crate::queue::{Deadline, Status};
@@ -19,6 +20,7 @@ impl LocalQueue {
                 let mark = *mark.get_or_insert(queue.store.next_id());
                 let finished = queue.store.is_finished_before(mark).map_err(|fault| queue.fault(fault))?;
                 let seen = if finished { 0 } else { queue.store.register_finished_waiter(counted) };
+                queue.show_waiting(Some(WaitsFor::Finished).filter(|_| !finished));
                 Ok((finished, seen, queue.status_now()?))
             })?;
             look(&status);

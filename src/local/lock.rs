@@ -1,5 +1,5 @@
-//! The two locks on a segment's file, both dropped by the kernel when their holder dies: flock(2) around
-//! every operation, and a byte-range lock on its entry for each owner of leases.
+//! The locks on a segment's file, all dropped by the kernel when their holder dies: flock(2) around every operation,
+//! a byte-range lock on its entry for each owner of leases, and one that shows who waits.
 
 use super::format::{OWNER_BYTES, owner_offset};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -64,11 +64,15 @@ pub(super) fn release(file: &File) {
 }
 
 fn range(owner: u32, kind: libc::c_int) -> libc::flock {
+    bytes(owner_offset(owner), OWNER_BYTES, kind)
+}
+
+fn bytes(start: u64, length: u64, kind: libc::c_int) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: owner_offset(owner) as libc::off_t,
-        l_len: OWNER_BYTES as libc::off_t,
+        l_start: start as libc::off_t,
+        l_len: length as libc::off_t,
         l_pid: 0,
     }
 }
@@ -89,6 +93,16 @@ pub(super) fn claim_owner(file: &File, owner: u32) -> io::Result<bool> {
 pub(super) fn disclaim_owner(file: &File, owner: u32) {
     // Unlocking cannot fail; at worst the entry stays ours until the file is closed.
     let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&range(owner, libc::F_UNLCK)));
+}
+
+/// Holds a lock on the four bytes at `place`, shared with all others who do, for people to see.
+pub(super) fn show_waiting(file: &File, place: u64) {
+    let _ = fcntl(file, FcntlArg::F_SETLK(&bytes(place, 4, libc::F_RDLCK)));
+}
+
+/// Ceases to hold it.
+pub(super) fn hide_waiting(file: &File, place: u64) {
+    let _ = fcntl(file, FcntlArg::F_SETLK(&bytes(place, 4, libc::F_UNLCK)));
 }
 
 /// Whether a living process is behind the entry `owner`.

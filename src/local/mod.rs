@@ -15,6 +15,7 @@ mod lock;
 mod map;
 mod memory;
 mod owner;
+mod participants;
 mod prepared;
 mod process;
 mod producer;
@@ -34,12 +35,13 @@ use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Run, reserve};
 use crate::name::{Address, printable};
 use crate::place::Place;
-use crate::queue::{Condition, Deadline, Frame, Limits, Queue, Status, Taken, Want};
+use crate::queue::{Condition, Deadline, Frame, Limits, Participants, Queue, Status, Taken, Want};
 use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
 use map::Map;
 use memory::{Memory, ReadMemory};
+use participants::WaitsFor;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -83,6 +85,8 @@ pub struct LocalQueue {
     idle_looks: u32,
     /// We count as a producer.
     produces: bool,
+    /// What others can see that we wait for.
+    shown_waiting: Option<WaitsFor>,
     /// What we have prepared and not resolved.
     prepared: Vec<Prepared>,
 }
@@ -174,6 +178,7 @@ impl LocalQueue {
             file_checked: None,
             idle_looks: 0,
             produces: false,
+            shown_waiting: None,
             prepared: Vec::new(),
         })
     }
@@ -257,6 +262,7 @@ impl LocalQueue {
         match taken {
             store::Taken::Leases => {
                 self.idle_looks = 0;
+                self.show_waiting(None);
                 let mut wanted = want.messages;
                 for lease in &self.leases {
                     // On a full file system a lease may hold more than is wanted.
@@ -279,6 +285,7 @@ impl LocalQueue {
             }
             self.idle_looks += 1;
             self.counted_for_data = Some(self.store.register_data_waiter(self.counted_for_data));
+            self.show_waiting(Some(WaitsFor::Data));
         }
         Ok(if taken == store::Taken::Drained { Taken::Drained } else { Taken::Nothing })
     }
@@ -287,7 +294,10 @@ impl LocalQueue {
     fn put_locked(&mut self, run: &Run<'_>, together: bool, wait: bool) -> Result<Option<u64>> {
         let put = self.store.put(run, together, now()).map_err(|fault| self.fault(fault))?;
         match put {
-            store::Put::Done(count) => Ok(Some(count)),
+            store::Put::Done(count) => {
+                self.show_waiting(None);
+                Ok(Some(count))
+            }
             store::Put::Closed => Err(Error::Closed { name: self.name.clone() }),
             store::Put::Removed => Err(Error::Removed { name: self.name.clone() }),
             store::Put::Full => {
@@ -304,6 +314,7 @@ impl LocalQueue {
     fn note_that_we_wait_for_space(&mut self) {
         self.seen = self.store.register_space_waiter(self.counted_for_space);
         self.counted_for_space = Some(self.seen);
+        self.show_waiting(Some(WaitsFor::Space));
     }
 
     /// Offers the processor to others if a stream has got far ahead of them: on a single processor,
@@ -441,6 +452,10 @@ impl Queue for LocalQueue {
 
     fn forget_dead(&mut self, id: u64, deadline: Deadline) -> Result<()> {
         self.forget_dead_message(id, deadline)
+    }
+
+    fn participants(&mut self, deadline: Deadline) -> Result<Participants> {
+        self.look_at_participants(deadline)
     }
 
     fn wait(&mut self, condition: Condition, deadline: Deadline) -> Result<bool> {

@@ -62,7 +62,7 @@ impl LocalQueue {
         let prepare = Prepare { source, owner, pid: std::process::id() };
         let (put, prepared) = self.store.prepare(run, &prepare, now()).map_err(|fault| self.fault(fault))?;
         match put {
-            Put::Done(_) => {}
+            Put::Done(_) => self.show_waiting(None),
             Put::Closed => return Err(Error::Closed { name: self.name.clone() }),
             Put::Removed => return Err(Error::Removed { name: self.name.clone() }),
             Put::Full => {

@@ -8,6 +8,7 @@ use super::super::format::{self, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW};
 use super::super::memory::{Memory, ReadMemory};
 use super::ending::After;
 use super::frame::State;
+use super::peek::each_in_list;
 use super::transaction::{Transaction, Wake};
 use super::{Result, Store, damaged};
 
@@ -63,6 +64,16 @@ impl Identity {
     }
 }
 
+/// What an owner has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) pid: u32,
+    /// When its entry came into use, in nanoseconds since the Unix epoch.
+    pub(crate) since: u64,
+    pub(crate) produces: bool,
+    pub(crate) messages: u64,
+}
+
 /// Who is behind the entry of `owner`.
 pub(crate) fn identity<M: ReadMemory>(memory: &M, owner: u32) -> Identity {
     let entry = format::owner_offset(owner);
@@ -78,6 +89,23 @@ impl<M: Memory> Store<M> {
     /// The owners in use.
     pub(crate) fn owners_in_use(&self) -> OwnersInUse {
         OwnersInUse::new(self.memory.load(OWNERS_LOW), self.memory.load(OWNERS_HIGH))
+    }
+
+    /// What the owner has, for people to see.
+    pub(crate) fn held_by(&mut self, owner: u32) -> Result<Held> {
+        self.begin()?;
+        let entry = format::owner_offset(owner);
+        let mut held = Held {
+            pid: self.memory.load(entry + format::OWNER_PID) as u32,
+            since: self.memory.load(entry + format::OWNER_SINCE),
+            produces: self.memory.load(entry + format::OWNER_PRODUCES) != 0,
+            messages: 0,
+        };
+        each_in_list(&self.memory, self.memory.load(entry + format::OWNER_LEASES), |_, record| {
+            held.messages += u64::from(record.count());
+            Ok(true)
+        })?;
+        Ok(held)
     }
 
     /// Gives back all that `owner` holds and clears its entry: it has died. Returns the number of messages that are
