@@ -1,7 +1,7 @@
 //! What a queue can do, whatever it is kept in, and waiting on several.
 
 use crate::error::Result;
-use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
+use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Framing, Run};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -236,6 +236,12 @@ pub trait Queue {
     /// # Errors
     /// When the holder is not a process that lives, and whatever prevents it; the messages are then delivered again.
     fn keep(&mut self, kept: u64, terms: Terms, stay: bool, deadline: Deadline) -> Result<()>;
+
+    /// Whether leases can be kept for `holder`; to be asked before messages are taken for it.
+    ///
+    /// # Errors
+    /// When it is not a process that lives.
+    fn check_holder(&self, holder: Holder) -> Result<()>;
 
     /// Ends leases that were kept, of this process or of another: all of them, or none.
     ///

@@ -3,6 +3,7 @@
 use super::completions;
 use super::units::parse_duration;
 use crate::error::Result;
+use crate::lease::{End, Ended, LeaseId};
 use crate::name::Address;
 use crate::open;
 use crate::place::Place;
@@ -45,6 +46,28 @@ impl QueueArguments {
 
     pub(super) fn addresses(&self) -> Result<Vec<Address>> {
         self.queues.iter().map(|queue| Address::parse(queue)).collect()
+    }
+}
+
+/// How long commands that have nothing else to wait for wait for the lock, which others hold for microseconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Leases, by their ids.
+#[derive(Args, Debug)]
+pub(super) struct LeaseArguments {
+    /// The ids of the leases, as 'ipcq get --lease' printed them
+    #[arg(value_name = "ID", required = true, allow_hyphen_values = true)]
+    ids: Vec<LeaseId>,
+}
+
+impl LeaseArguments {
+    pub(super) fn ids(&self) -> &[LeaseId] {
+        &self.ids
+    }
+
+    /// Ends the leases, all of them or none.
+    pub(super) fn end(&self, place: &Place, queue: &QueueArgument, end: &End) -> Result<Ended> {
+        open::open(place, &queue.address()?)?.end(&self.ids, end, Some(Instant::now() + PATIENCE))
     }
 }
 

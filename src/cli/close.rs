@@ -1,14 +1,11 @@
 //! `ipcq close`: no more puts; gets go on until the queue is drained.
 
 use super::Outcome;
-use super::arguments::QueueArgument;
+use super::arguments::{PATIENCE, QueueArgument};
 use super::exit::Exit;
 use crate::open;
 use crate::place::Place;
-use std::time::{Duration, Instant};
-
-/// How long to wait for the lock: others hold it for microseconds, and without a close their consumers wait for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
+use std::time::Instant;
 
 /// Refuse further puts; consumers get what is left and then learn that it was all
 #[derive(clap::Args, Debug)]

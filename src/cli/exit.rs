@@ -21,6 +21,8 @@ pub(super) enum Exit {
     Closed = 3,
     /// A queue is not there, and it has been reported already.
     NoSuchQueue = 4,
+    /// Everything was finished with, but some messages are dead.
+    SomeDead = 5,
     /// Whoever read our output has gone.
     BrokenPipe,
 }

@@ -3,10 +3,13 @@
 use super::Outcome;
 use super::arguments::{CreateIfMissing, Patience, QueueArguments};
 use super::exit::{Exit, report};
+use super::keep::Keeping;
 use super::output::{Output, Unwritten};
-use super::render::{Form, Rendered};
-use super::units::parse_count;
+use super::render::{Form, Names, Rendered};
+use super::units::{parse_count, parse_process, parse_time_of_lease};
 use crate::error::{Error, Result};
+use crate::lease::{Holder, LeaseId};
+use crate::name::Address;
 use crate::place::Place;
 use crate::queue::{self, Deadline, Found, Queue, Want};
 use std::path::PathBuf;
@@ -28,6 +31,8 @@ const PATIENCE_TO_SETTLE: Duration = Duration::from_secs(10);
   ipcq get urgent normal         from 'urgent' if it has one, else from 'normal'
   m=$(ipcq get jobs --shell) && eval \"$m\"
                                  sets $ipcq_id, $ipcq_body, and $msg_KEY for a JSON object
+  m=$(ipcq get jobs --lease 1m --shell) && eval \"$m\" && ipcq ack jobs \"$ipcq_id\"
+                                 comes back after a minute, unless it was acknowledged
 
 Exit codes: 1 nothing came in time, 3 closed and drained, 4 no such queue.")]
 pub(super) struct Get {
@@ -61,6 +66,12 @@ pub(super) struct Get {
     /// Let go of messages before they are written: lost if we die, but never delivered twice
     #[arg(long)]
     at_most_once: bool,
+    /// Leave messages in the queue, invisible, until 'ipcq ack'; they come back after DUR
+    #[arg(long, value_name = "DUR", value_parser = parse_time_of_lease, allow_negative_numbers = true, conflicts_with = "at_most_once")]
+    lease: Option<Option<Duration>>,
+    /// With --lease: messages come back when the process PID is dead ($$ is the script itself)
+    #[arg(long, value_name = "PID", value_parser = parse_process, allow_hyphen_values = true, requires = "lease")]
+    owner: Option<u32>,
     #[command(flatten)]
     create: CreateIfMissing,
     #[command(flatten)]
@@ -78,6 +89,7 @@ impl Get {
         let mut queues: Vec<_> =
             addresses.iter().map(|address| self.create.open(place, address)).collect::<Result<_>>()?;
         let mut output = Output::new(self.output.clone())?;
+        let mut keeping = self.keeping(&queues)?;
         let mut rendered = Rendered::new(self.form());
         let stays = self.follow || self.count.is_some_and(|count| count > 1);
         let mut left = match self.count {
@@ -88,7 +100,7 @@ impl Get {
         let mut deadline = self.deadline();
         let mut got = 0;
         while left > 0 {
-            let want = Want { messages: left, bytes: BATCH, singly: false };
+            let want = Want { messages: left, bytes: BATCH, singly: keeping.is_some() };
             let found = match queue::take_from_first(&mut queues, want, stays, deadline) {
                 Err(locked @ Error::LockTimeout { .. }) => {
                     report(locked);
@@ -108,8 +120,9 @@ impl Get {
                 left = all_that_is_there(&mut queues, deadline)?;
                 deadline = Some(Instant::now());
             }
-            let (delivered, exit) =
-                self.deliver(queues[index].as_mut(), &mut rendered, &mut output, stays && left > 0)?;
+            let more = stays.then_some(left);
+            let (queue, to) = (queues[index].as_mut(), (&mut rendered, &mut output));
+            let (delivered, exit) = self.deliver(queue, &addresses[index], keeping.as_mut(), to, more)?;
             if exit != Exit::Done {
                 return Ok(exit);
             }
@@ -137,41 +150,76 @@ impl Get {
         if self.all && self.patience.limit().is_none() { Some(Instant::now()) } else { self.patience.deadline() }
     }
 
-    /// Writes what is leased and settles it. Returns the number of messages that were written.
+    /// On what terms what is written is kept, if it is.
+    fn keeping(&self, queues: &[Box<dyn Queue>]) -> Result<Option<Keeping>> {
+        let Some(time) = self.lease else { return Ok(None) };
+        if queues.len() > 1 && !self.json && !self.shell {
+            return Err(Error::Other(
+                "a lease from one of several queues is of no use without the name of its queue: use --json or --shell"
+                    .into(),
+            ));
+        }
+        let holder = self.owner.map_or(Holder::Nobody, Holder::Process);
+        queues.iter().try_for_each(|queue| queue.check_holder(holder))?;
+        let ids = self.output.as_ref().map(|_| Output::new(None)).transpose()?;
+        Ok(Some(Keeping { time, holder, ids }))
+    }
+
+    /// Writes what is leased, and settles or keeps it. Returns the number of messages that were written. With `more`,
+    /// further takes are to be expected if these are not as many as that.
     fn deliver(
         &self,
         queue: &mut dyn Queue,
-        rendered: &mut Rendered,
-        output: &mut Output,
-        stay: bool,
+        address: &Address,
+        keeping: Option<&mut Keeping>,
+        (rendered, output): (&mut Rendered, &mut Output),
+        more: Option<u64>,
     ) -> Result<(u64, Exit)> {
-        if let Err(error) = rendered.render(queue) {
+        let names = keeping.as_ref().map_or(Names::Messages, |_| Names::LeasesFrom(address.as_os_str()));
+        if let Err(error) = rendered.render(queue, names) {
             self.settle(queue, 0, false)?;
             return Err(error);
         }
         let count = rendered.count();
+        let stay = more.is_some_and(|more| more > count);
         if self.at_most_once {
             self.settle(queue, count, stay)?;
         }
         let Err(Unwritten { written, error }) = output.write(rendered.bytes()) else {
-            self.settle(queue, count, stay)?;
-            return Ok((count, Exit::Done));
+            return Ok((count, self.let_go(queue, keeping, count, stay)?));
         };
         let (complete, end) = rendered.complete(written);
         output.take_back(written - end);
-        self.settle(queue, complete, false)?;
+        self.let_go(queue, keeping, complete, false)?;
         match error {
             None => Ok((complete, Exit::BrokenPipe)),
             Some(error) => Err(error),
         }
     }
 
+    /// Ends or keeps the leases of the first `written` messages, and ends those of the others.
+    fn let_go(&self, queue: &mut dyn Queue, keeping: Option<&mut Keeping>, written: u64, stay: bool) -> Result<Exit> {
+        let Some(keeping) = keeping else {
+            return self.settle(queue, written, stay).map(|()| Exit::Done);
+        };
+        let leases = queue.frames().iter().map(|frame| LeaseId { message: frame.first_id, attempt: frame.attempt });
+        let leases: Vec<_> = leases.take(written as usize).collect();
+        keeping.keep(queue, &leases, stay, self.deadline_to_settle()).map_err(delivered_again)
+    }
+
     fn settle(&self, queue: &mut dyn Queue, delivered: u64, stay: bool) -> Result<()> {
-        let deadline = self.deadline().map(|_| Instant::now() + PATIENCE_TO_SETTLE);
-        queue.settle(delivered, stay, deadline).map_err(|error| match error {
-            Error::LockTimeout { .. } => Error::Other(format!("{error}; what was taken will be delivered again")),
-            other => other,
-        })
+        queue.settle(delivered, stay, self.deadline_to_settle()).map_err(delivered_again)
+    }
+
+    fn deadline_to_settle(&self) -> Deadline {
+        self.deadline().map(|_| Instant::now() + PATIENCE_TO_SETTLE)
+    }
+}
+
+fn delivered_again(error: Error) -> Error {
+    match error {
+        Error::LockTimeout { .. } => Error::Other(format!("{error}; what was taken will be delivered again")),
+        other => other,
     }
 }
 

@@ -1,50 +1,75 @@
-//! Standard input as a stream of runs: whole lines, as many as have arrived.
+//! Input as a stream of runs: whole lines, as many as have arrived.
 
 use super::process;
 use crate::error::{Error, Result};
 use crate::message::{Framing, Run, reserve};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use std::io;
+use std::io::{self, Stdin};
 use std::os::fd::AsFd;
+use std::process::ChildStdout;
 
 /// Bytes asked for at once: big input moves in runs of this size, which fits the cache.
 const CHUNK: usize = 128 << 10;
 
-/// Reads what there is, at least one byte; 0 at the end.
-fn read(buffer: &mut [u8]) -> Result<usize> {
-    let stdin = io::stdin();
-    let failed = |errno: Errno| Error::io("read standard input", errno);
-    loop {
-        match nix::unistd::read(stdin.as_fd(), buffer) {
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => process::wait_until(PollFlags::POLLIN, stdin.as_fd()).map_err(failed)?,
-            Ok(length) => return Ok(length),
-            Err(errno) => return Err(failed(errno)),
+/// Where input comes from.
+pub(super) enum Source {
+    /// Standard input.
+    Stdin(Stdin),
+    /// What a command prints.
+    Command(ChildStdout),
+}
+
+impl Source {
+    /// Standard input.
+    ///
+    /// # Errors
+    /// When it was closed: it would look like empty input.
+    pub(super) fn stdin() -> Result<Self> {
+        if process::stdin_was_closed() {
+            return Err(Error::Other(
+                "standard input is closed: give the message as an argument, or redirect input".into(),
+            ));
+        }
+        Ok(Source::Stdin(io::stdin()))
+    }
+
+    /// What it is called in a sentence.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Source::Stdin(_) => "standard input",
+            Source::Command(_) => "the command's output",
+        }
+    }
+
+    /// Reads what there is, at least one byte; 0 at the end.
+    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let descriptor = match self {
+            Source::Stdin(stdin) => stdin.as_fd(),
+            Source::Command(output) => output.as_fd(),
+        };
+        let failed = |errno: Errno| Error::io(format!("read {}", self.name()), errno);
+        loop {
+            match nix::unistd::read(descriptor, buffer) {
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => process::wait_until(PollFlags::POLLIN, descriptor).map_err(failed)?,
+                Ok(length) => return Ok(length),
+                Err(errno) => return Err(failed(errno)),
+            }
         }
     }
 }
 
-/// Refuses to read from a stream that was closed: it would look like empty input.
-fn check_open() -> Result<()> {
-    if process::stdin_was_closed() {
-        return Err(Error::Other(
-            "standard input is closed: give the message as an argument, or redirect input".into(),
-        ));
-    }
-    Ok(())
-}
-
 /// Everything there is on standard input, up to `limit` bytes. `None`: there is more.
 pub(super) fn read_all(limit: u64) -> Result<Option<Vec<u8>>> {
-    check_open()?;
+    let stdin = Source::stdin()?;
     let (mut all, mut length) = (Vec::new(), 0);
     loop {
         if length == all.len() {
             reserve(&mut all, CHUNK as u64)?;
             all.resize(all.capacity(), 0);
         }
-        let got = read(&mut all[length..])?;
+        let got = stdin.read(&mut all[length..])?;
         length += got;
         if got == 0 {
             all.truncate(length);
@@ -56,8 +81,9 @@ pub(super) fn read_all(limit: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Standard input, cut at a delimiter.
+/// Input, cut at a delimiter.
 pub(super) struct Records {
+    source: Source,
     framing: Framing,
     delimiter: u8,
     buffer: Vec<u8>,
@@ -81,12 +107,11 @@ pub(super) enum Next<'a> {
 
 impl Records {
     /// Records framed as `framing` says (not `Whole`), each of at most `longest` bytes.
-    pub(super) fn new(framing: Framing, longest: u64) -> Result<Self> {
-        check_open()?;
+    pub(super) fn new(source: Source, framing: Framing, longest: u64) -> Result<Self> {
         // Zeroed memory cannot be asked for in a way that can fail, and costs nothing until it is used.
         reserve(&mut Vec::new(), CHUNK as u64)?;
         let delimiter = framing.delimiter().unwrap_or(b'\n');
-        Ok(Records { framing, delimiter, buffer: vec![0; CHUNK], start: 0, end: 0, at_end: false, longest })
+        Ok(Records { source, framing, delimiter, buffer: vec![0; CHUNK], start: 0, end: 0, at_end: false, longest })
     }
 
     /// The next records: all that have arrived in full. Waits only when there is not one.
@@ -106,7 +131,7 @@ impl Records {
                 return Ok(self.unterminated());
             }
             self.make_room(&mut searched)?;
-            let got = read(&mut self.buffer[self.end..])?;
+            let got = self.source.read(&mut self.buffer[self.end..])?;
             self.end += got;
             self.at_end = got == 0;
         }

@@ -1,10 +1,12 @@
 //! JSON as messages: checking it, storing it compact, and showing any message as an object.
 
 use crate::error::Result;
+use crate::lease::LeaseId;
 use crate::message::reserve;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
+use std::ffi::OsStr;
 
 /// More than the bytes of a line of output besides those of the body.
 const LINE: u64 = 128;
@@ -38,12 +40,35 @@ pub(super) fn string(text: &str, into: &mut Vec<u8>) {
     let _ = serde_json::to_writer(&mut *into, text);
 }
 
-/// Appends a message as one line: `{"id":…,"attempt":…,"body":…}`.
+/// Appends a message as one line: `{"id":…,"attempt":…,"body":…}`; of a lease, with the queue that it is from.
 ///
 /// # Errors
 /// When there is not so much memory.
-pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &mut Vec<u8>) -> Result<()> {
-    into.extend_from_slice(format!("{{\"id\":\"{id}\",\"attempt\":{attempt},").as_bytes());
+pub(super) fn message(
+    id: LeaseId,
+    queue: Option<&OsStr>,
+    attempt: u32,
+    body: &[u8],
+    is_json: bool,
+    into: &mut Vec<u8>,
+) -> Result<()> {
+    into.extend_from_slice(format!("{{\"id\":\"{id}\",").as_bytes());
+    if let Some(queue) = queue {
+        into.extend_from_slice(b"\"queue\":");
+        string(&queue.to_string_lossy(), into);
+        into.push(b',');
+    }
+    into.extend_from_slice(format!("\"attempt\":{attempt},").as_bytes());
+    self::body(body, is_json, into)?;
+    into.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+/// Appends the member with a message's body: `"body":…` or `"body_base64":…`.
+///
+/// # Errors
+/// When there is not so much memory.
+pub(super) fn body(body: &[u8], is_json: bool, into: &mut Vec<u8>) -> Result<()> {
     match std::str::from_utf8(body) {
         // What says that it is JSON comes from a file, and decides nothing by itself.
         Ok(text) if is_json && is_one_line_of_json(text) => {
@@ -63,7 +88,6 @@ pub(super) fn message(id: u64, attempt: u32, body: &[u8], is_json: bool, into: &
             into.push(b'"');
         }
     }
-    into.extend_from_slice(b"}\n");
     Ok(())
 }
 
@@ -123,7 +147,7 @@ mod tests {
             [("{\"a\":1}", "{\"a\":1}"), ("1,\"x\":2", "\"1,\\\"x\\\":2\""), ("", "\"\""), ("[\n]", "\"[\\n]\"")]
         {
             let mut line = Vec::new();
-            message(7, 2, body.as_bytes(), true, &mut line).unwrap();
+            message(LeaseId { message: 7, attempt: 1 }, None, 2, body.as_bytes(), true, &mut line).unwrap();
             assert_eq!(String::from_utf8_lossy(&line), format!("{{\"id\":\"7\",\"attempt\":2,\"body\":{shown}}}\n"));
         }
     }
@@ -131,7 +155,7 @@ mod tests {
     #[test]
     fn a_message_that_is_not_utf8_is_shown_in_base64() {
         let mut line = Vec::new();
-        message(7, 2, b"\xff\0", false, &mut line).unwrap();
+        message(LeaseId { message: 7, attempt: 1 }, None, 2, b"\xff\0", false, &mut line).unwrap();
         assert_eq!(line, b"{\"id\":\"7\",\"attempt\":2,\"body_base64\":\"/wA=\"}\n");
     }
 }

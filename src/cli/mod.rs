@@ -1,18 +1,26 @@
 //! The command line: what was typed, handed to the command it names; the outcome as an exit code.
 
+mod ack;
 mod arguments;
 mod close;
 mod completions;
 mod create;
 mod exit;
+mod extend;
 mod get;
 mod input;
+mod join;
 mod json;
+mod keep;
 mod ls;
 mod mv;
 mod output;
 mod pause;
+mod nack;
+mod peek;
 mod process;
+mod produce;
+mod purge;
 mod put;
 mod quick;
 mod render;
@@ -21,6 +29,8 @@ mod rm;
 mod shell;
 mod stat;
 mod steer;
+mod retry;
+mod stream;
 mod units;
 mod verify;
 mod wait;
@@ -44,7 +54,8 @@ Examples:
   seq 100 | ipcq put jobs --lines          every line is a message
   ipcq get jobs --follow | while read -r job; do echo \"$job\"; done
 
-Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue."
+Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue,
+            5 finished, but some messages are dead."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -61,6 +72,16 @@ enum Command {
     Put(put::Put),
     /// Take messages from a queue, waiting for them
     Get(get::Get),
+    /// Say that leased messages are done with
+    Ack(ack::Ack),
+    /// Give leased messages back, now or later
+    Nack(nack::Nack),
+    /// Let leases run longer
+    Extend(extend::Extend),
+    /// Wait until everything put so far has been finished with
+    Join(join::Join),
+    /// Run a command and put each line that it prints
+    Produce(produce::Produce),
     /// Refuse further puts; what is there can still be got
     Close(close::Close),
     /// Remove queues and what is in them
@@ -77,6 +98,12 @@ enum Command {
     Mv(mv::Mv),
     /// Wait until a queue has a message, is empty, is closed, or exists
     Wait(wait::Wait),
+    /// Look at messages without taking them
+    Peek(peek::Peek),
+    /// Make dead messages ready again
+    Retry(retry::Retry),
+    /// Remove the messages that wait, or those that are dead
+    Purge(purge::Purge),
     /// Check that queues are sound
     Verify(verify::Verify),
     /// Print the completion script for a shell
@@ -114,6 +141,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Create(create) => create.run(&place),
         Command::Put(put) => put.run(&place),
         Command::Get(get) => get.run(&place),
+        Command::Ack(ack) => ack.run(&place),
+        Command::Nack(nack) => nack.run(&place),
+        Command::Extend(extend) => extend.run(&place),
+        Command::Join(join) => join.run(&place),
+        Command::Produce(produce) => match produce.run(&place) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Close(close) => close.run(&place),
         Command::Rm(rm) => rm.run(&place),
         Command::Ls(ls) => ls.run(&place),
@@ -122,6 +157,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Resume(resume) => resume.run(&place),
         Command::Mv(mv) => mv.run(&place),
         Command::Wait(wait) => wait.run(&place),
+        Command::Peek(peek) => peek.run(&place),
+        Command::Retry(retry) => retry.run(&place),
+        Command::Purge(purge) => purge.run(&place),
         Command::Verify(verify) => verify.run(&place),
         Command::Completions(completions) => completions.run(),
     };

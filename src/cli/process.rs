@@ -8,7 +8,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use std::io;
 use std::os::fd::BorrowedFd;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Bit N is set if descriptor N was closed when we were started.
@@ -63,6 +65,19 @@ pub(super) fn wait_until(ready: PollFlags, stream: BorrowedFd<'_>) -> nix::Resul
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno),
     }
+}
+
+/// Starts a command that finds signals as we found them: a signal that is ignored stays so in another program.
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: neither disposition runs code of ours. SIGPIPE is std's business, and a handler does not outlive exec.
+    let ours = unsafe { sigaction(Signal::SIGXFSZ, &default) };
+    let child = command.spawn();
+    if let Ok(ours) = ours {
+        // SAFETY: as above.
+        let _ = unsafe { sigaction(Signal::SIGXFSZ, &ours) };
+    }
+    child
 }
 
 /// Ends as a program does whose reader has gone, quietly. Everything must have been settled before.

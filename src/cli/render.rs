@@ -2,8 +2,10 @@
 
 use super::{json, shell};
 use crate::error::Result;
+use crate::lease::LeaseId;
 use crate::message::{Framing, reserve};
 use crate::queue::{Frame, Queue};
+use std::ffi::OsStr;
 
 /// The form in which messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,15 @@ struct Piece {
     delimiter: Option<u8>,
 }
 
+/// What the messages are called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Names<'a> {
+    /// By their ids: they are taken.
+    Messages,
+    /// By the ids of their leases from that queue, which are to be kept.
+    LeasesFrom(&'a OsStr),
+}
+
 /// A batch of messages, ready to be written.
 pub(super) struct Rendered {
     form: Form,
@@ -60,7 +71,7 @@ impl Rendered {
     }
 
     /// Renders all that is leased from `queue`, instead of what was here before.
-    pub(super) fn render(&mut self, queue: &mut dyn Queue) -> Result<()> {
+    pub(super) fn render(&mut self, queue: &mut dyn Queue, names: Names<'_>) -> Result<()> {
         self.bytes.clear();
         self.pieces.clear();
         for index in 0..queue.frames().len() {
@@ -77,19 +88,25 @@ impl Rendered {
             } else {
                 self.payload.clear();
                 queue.read(index, &mut self.payload)?;
-                self.render_each(&frame)?;
+                self.render_each(&frame, names)?;
             }
         }
         Ok(())
     }
 
-    fn render_each(&mut self, frame: &Frame) -> Result<()> {
+    fn render_each(&mut self, frame: &Frame, names: Names<'_>) -> Result<()> {
+        // The id of a first lease is that of the message.
+        let (number, queue) = match names {
+            Names::Messages => (1, None),
+            Names::LeasesFrom(queue) => (frame.attempt, Some(queue)),
+        };
         reserve(&mut self.bytes, self.payload.len() as u64 + frame.count)?;
         // The ids come second: after the last there may be none.
         for (message, id) in frame.run(&self.payload).messages().zip(frame.first_id..) {
+            let id = LeaseId { message: id, attempt: number };
             match self.form {
-                Form::Json => json::message(id, frame.attempt, message, frame.json, &mut self.bytes)?,
-                Form::Shell => shell::assignments(id, frame.attempt, message, &mut self.bytes)?,
+                Form::Json => json::message(id, queue, frame.attempt, message, frame.json, &mut self.bytes)?,
+                Form::Shell => shell::assignments(id, queue, frame.attempt, message, &mut self.bytes)?,
                 Form::AsPut | Form::Nul | Form::Raw => {
                     self.bytes.extend_from_slice(message);
                     self.bytes.extend(self.form.delimiter(frame.framing));

@@ -2,19 +2,31 @@
 
 use super::json;
 use crate::error::Result;
+use crate::lease::LeaseId;
 use crate::message::reserve;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
-/// Appends the assignments of one message, a line each.
+/// Appends the assignments of one message, a line each; of a lease, with the queue that it is from.
 ///
 /// Every value is quoted, every name is ours: `ipcq_…`, or `msg_` and a key. A body that a shell
 /// variable cannot hold, because it has a NUL, is given as `ipcq_body_base64`, with an empty `ipcq_body`.
 ///
 /// # Errors
 /// When there is not so much memory.
-pub(super) fn assignments(id: u64, attempt: u32, body: &[u8], into: &mut Vec<u8>) -> Result<()> {
+pub(super) fn assignments(
+    id: LeaseId,
+    queue: Option<&OsStr>,
+    attempt: u32,
+    body: &[u8],
+    into: &mut Vec<u8>,
+) -> Result<()> {
     assign("ipcq_id", id.to_string().as_bytes(), into)?;
+    if let Some(queue) = queue {
+        assign("ipcq_queue", queue.as_bytes(), into)?;
+    }
     assign("ipcq_attempt", attempt.to_string().as_bytes(), into)?;
     if body.contains(&0) {
         assign("ipcq_body", b"", into)?;
@@ -77,7 +89,7 @@ mod tests {
 
     fn shown(body: &[u8]) -> String {
         let mut into = Vec::new();
-        assignments(1, 1, body, &mut into).unwrap();
+        assignments(LeaseId { message: 1, attempt: 1 }, None, 1, body, &mut into).unwrap();
         String::from_utf8_lossy(&into).into_owned()
     }
 

@@ -108,6 +108,21 @@ pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The time of a lease after an option that can be without one: what follows it then is taken for the time.
+pub(crate) fn parse_time_of_lease(text: &str) -> Result<Duration, String> {
+    parse_lease(text).map_err(|sentence| match text.as_bytes().first() {
+        Some(first) if first.is_ascii_digit() || b".- ".contains(first) => sentence,
+        _ => format!("{sentence}; or name queues before an option '--lease' without a time"),
+    })
+}
+
+/// The number of a process. An error is a sentence that says what to type.
+pub(crate) fn parse_process(text: &str) -> Result<u32, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| is_number && (1..=i32::MAX as u32).contains(number));
+    number.ok_or_else(|| "this is not the number of a process; use that of a script, '$$'".to_owned())
+}
+
 /// A number of attempts: as [`parse_count`], in 32 bits.
 pub(crate) fn parse_attempts(text: &str) -> Result<u32, String> {
     u32::try_from(parse_count(text)?).map_err(|_| format!("this is too large; use at most {}", u32::MAX))

@@ -1,7 +1,7 @@
 //! Waiting until everything put so far has been finished with.
 
 use super::participants::WaitsFor;
-use super::{LOOK_AGAIN, LocalQueue, format, now};
+use super::{LOOK_AGAIN, LocalQueue, format};
 use crate::error::{Error, Result};
 use crate::queue::{Deadline, Status};
 use crate::wait::{self, Watch};
@@ -16,7 +16,7 @@ impl LocalQueue {
                     return Err(Error::Removed { name: queue.name.clone() });
                 }
                 queue.return_leases_of_the_dead()?;
-                queue.store.look_at_clock(now()).map_err(|fault| queue.fault(fault))?;
+                queue.look_at_clock()?;
                 let mark = *mark.get_or_insert(queue.store.next_id());
                 let finished = queue.store.is_finished_before(mark).map_err(|fault| queue.fault(fault))?;
                 let seen = if finished { 0 } else { queue.store.register_finished_waiter(counted) };

@@ -52,7 +52,7 @@ impl LocalQueue {
             End::Dead(reason) => Verdict::Dead { reason },
         };
         self.locked(deadline, |queue| {
-            queue.store.look_at_clock(now()).map_err(|fault| queue.fault(fault))?;
+            queue.look_at_clock()?;
             let ended = queue.store.end(leases, verdict, now()).map_err(|fault| queue.fault(fault))?;
             queue.store.trim().map_err(|fault| queue.fault(fault))?;
             ended.map_err(|id| Error::NotLeased { id, name: queue.name.clone() })
@@ -61,19 +61,23 @@ impl LocalQueue {
 
     pub(super) fn extend_leases(&mut self, leases: &[LeaseId], by: Duration, deadline: Deadline) -> Result<()> {
         self.locked(deadline, |queue| {
-            queue.store.look_at_clock(now()).map_err(|fault| queue.fault(fault))?;
+            queue.look_at_clock()?;
             let extended = queue.store.extend(leases, later(by), now()).map_err(|fault| queue.fault(fault))?;
             extended.map_err(|id| Error::NotLeased { id, name: queue.name.clone() })
         })
     }
 
     pub(super) fn peek_at(&mut self, shelf: Shelf, most: usize, deadline: Deadline) -> Result<Vec<Peeked>> {
-        let shown = self.locked(deadline, |queue| queue.store.peek(shelf, most).map_err(|fault| queue.fault(fault)))?;
+        let shown = self.locked(deadline, |queue| {
+            queue.bring_back()?;
+            queue.store.peek(shelf, most).map_err(|fault| queue.fault(fault))
+        })?;
         Ok(shown.into_iter().map(|shown| peeked(shelf, shown)).collect())
     }
 
     pub(super) fn retry_dead(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64> {
         self.locked(deadline, |queue| {
+            queue.bring_back()?;
             let retried = queue.store.retry(ids).map_err(|fault| queue.fault(fault))?;
             retried.map_err(|id| Error::NotDead { id, name: queue.name.clone() })
         })
@@ -88,10 +92,17 @@ impl LocalQueue {
 
     pub(super) fn purge_shelf(&mut self, shelf: Shelf, deadline: Deadline) -> Result<u64> {
         self.locked(deadline, |queue| {
+            queue.bring_back()?;
             let purged = queue.store.purge(shelf).map_err(|fault| queue.fault(fault))?;
             queue.store.trim().map_err(|fault| queue.fault(fault))?;
             Ok(purged)
         })
+    }
+
+    /// Puts every message where it belongs by now: what is dead or due is not always known before somebody looks.
+    fn bring_back(&mut self) -> Result<()> {
+        self.return_leases_of_the_dead()?;
+        self.look_at_clock()
     }
 }
 

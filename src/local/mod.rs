@@ -31,7 +31,7 @@ pub use format::{
 pub use list::list;
 
 use crate::error::{Error, Result, advice};
-use crate::lease::{End, Ended, LeaseId, Peeked, Shelf, Source, Terms};
+use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Run, reserve};
 use crate::name::{Address, printable};
 use crate::place::Place;
@@ -251,7 +251,7 @@ impl LocalQueue {
 
     fn take_locked(&mut self, want: Want, watch: bool) -> Result<Taken> {
         self.return_leases_of_the_dead()?;
-        self.store.look_at_clock(now()).map_err(|fault| self.fault(fault))?;
+        self.look_at_clock()?;
         let taken = match self.store.nothing_to_take() {
             Some(nothing) => nothing,
             None => match self.claim_owner()? {
@@ -414,6 +414,13 @@ impl Queue for LocalQueue {
         self.keep_leases(kept, terms, stay, deadline)
     }
 
+    fn check_holder(&self, holder: Holder) -> Result<()> {
+        match holder {
+            Holder::Process(pid) => process::identity_of(pid).map(drop),
+            Holder::This | Holder::Nobody => Ok(()),
+        }
+    }
+
     fn end(&mut self, leases: &[LeaseId], end: &End, deadline: Deadline) -> Result<Ended> {
         self.end_leases(leases, end, deadline)
     }
@@ -495,7 +502,10 @@ impl Queue for LocalQueue {
     }
 
     fn status(&mut self, deadline: Deadline) -> Result<Status> {
-        self.locked(deadline, LocalQueue::status_now)
+        self.locked(deadline, |queue| {
+            queue.look_at_clock()?;
+            queue.status_now()
+        })
     }
 }
 
@@ -555,6 +565,11 @@ impl LocalQueue {
             LOOK_AGAIN
         };
         until_look.min(self.until_next_event())
+    }
+
+    /// Does what is due by now.
+    fn look_at_clock(&mut self) -> Result<()> {
+        self.store.look_at_clock(now()).map_err(|fault| self.fault(fault))
     }
 
     /// How long it is until a lease runs out, or a delayed message becomes ready.

@@ -108,7 +108,13 @@ fn synopsis(command: &Command) -> String {
         let short = option.get_short().map(|short| format!("\\fB\\-{short}\\fR"));
         let long = option.get_long().map(|long| format!("\\fB{}\\fR", escaped(&format!("--{long}"))));
         let names = [short, long].into_iter().flatten().collect::<Vec<_>>().join("|");
-        let value = if takes_value(option) { format!(" \\fI{}\\fR", value_name(option)) } else { String::new() };
+        let value = match option.get_num_args() {
+            Some(number) if takes_value(option) && number.min_values() == 0 => {
+                format!(" [\\fI{}\\fR]", value_name(option))
+            }
+            _ if takes_value(option) => format!(" \\fI{}\\fR", value_name(option)),
+            _ => String::new(),
+        };
         let _ = writeln!(text, "[{names}{value}]");
     }
     for argument in command.get_positionals() {

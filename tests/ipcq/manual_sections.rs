@@ -21,6 +21,11 @@ pub(crate) fn written(command: &str) -> Written {
                 "create",
                 "put",
                 "get",
+                "ack",
+                "nack",
+                "extend",
+                "join",
+                "produce",
                 "close",
                 "rm",
                 "ls",
@@ -29,13 +34,26 @@ pub(crate) fn written(command: &str) -> Written {
                 "resume",
                 "mv",
                 "wait",
+                "peek",
+                "retry",
+                "purge",
                 "verify",
                 "completions",
             ],
         },
         "create" => Written { description: CREATE, sections: CREATE_EXIT, related: &["put", "rm", "stat"] },
-        "put" => Written { description: PUT, sections: PUT_EXIT, related: &["get", "close", "create"] },
-        "get" => Written { description: GET, sections: GET_SECTIONS, related: &["put", "close", "stat"] },
+        "put" => Written { description: PUT, sections: PUT_EXIT, related: &["get", "close", "create", "produce"] },
+        "get" => {
+            Written { description: GET, sections: GET_SECTIONS, related: &["put", "close", "stat", "ack", "nack"] }
+        }
+        "ack" => Written { description: ACK, sections: LEASE_EXIT, related: &["get", "nack", "extend"] },
+        "nack" => Written { description: NACK, sections: LEASE_EXIT, related: &["get", "ack", "extend", "peek"] },
+        "extend" => Written { description: EXTEND, sections: LEASE_EXIT, related: &["get", "ack", "nack"] },
+        "join" => Written { description: JOIN, sections: JOIN_EXIT, related: &["get", "ack", "close", "peek"] },
+        "produce" => Written { description: PRODUCE, sections: PRODUCE_EXIT, related: &["create", "put", "close"] },
+        "peek" => Written { description: PEEK, sections: PEEK_SECTIONS, related: &["get", "retry", "purge", "stat"] },
+        "retry" => Written { description: RETRY, sections: RETRY_EXIT, related: &["peek", "purge"] },
+        "purge" => Written { description: PURGE, sections: PURGE_EXIT, related: &["peek", "retry", "rm"] },
         "close" => Written { description: CLOSE, sections: CLOSE_EXIT, related: &["get", "put", "rm"] },
         "rm" => Written { description: RM, sections: RM_EXIT, related: &["close", "ls"] },
         "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "rm"] },
@@ -59,6 +77,10 @@ A \fImessage\fR is 0 or more bytes, any bytes.
 It is \fIready\fR when it can be got.
 \fBipcq get\fR \fIleases\fR it while it writes it out: nobody else sees it then, and it is ready again
 if that process fails or dies.
+With \fB\-\-lease\fR the lease goes on after that, until \fBipcq ack\fR says that the message is done with,
+\fBipcq nack\fR gives it back, or its time is up.
+A message that is given back may be \fIdelayed\fR, which is ready later, and one that comes back too often
+is \fIdead\fR: kept aside for a person to look at.
 A queue that is \fIclosed\fR refuses further messages, and gives those it has until it is
 \fIdrained\fR.
 .PP
@@ -115,6 +137,9 @@ The queue is closed: a put was refused, or a get found it drained.
 .TP
 .B 4
 There is no such queue, or it was removed meanwhile.
+.TP
+.B 5
+All that was put so far has been finished with, but some messages of the queue are dead (join).
 .PP
 A process that is ended by a signal dies of that signal, so that a shell sees 128 and its number: 130
 for Ctrl\-C.
@@ -209,6 +234,14 @@ meanwhile is written at once.
 Such a queue has to be a file on a disk: name it with a \(oq/\(cq, or set \fBIPCQ_DIR\fR.
 A file system in memory, as that of \fI/dev/shm\fR, is refused.
 .PP
+With \fB\-\-max\-attempts\fR a message that was leased for the \fIN\fRth time and comes back from that, because it
+is given back, its time is up or its owner died, is dead; see
+.BR ipcq\-peek (1).
+What is dead counts against the capacity until it is retried or purged.
+\fB\-\-lease\fR is the time of a \fBget \-\-lease\fR that does not name one.
+With \fB\-\-auto\-close\fR the queue is closed when its last producer is gone, in whatever way it went; see
+.BR ipcq\-produce (1).
+.PP
 \fBipcq put\fR and \fBipcq get\fR create a queue with the default limits themselves if they are
 told \fB\-\-create\fR.
 "#;
@@ -234,6 +267,10 @@ once, and input that comes fast moves in large runs.
 The arguments of one command are put together: all of them at once, or, if there is not enough room in time,
 none.
 Only if they can never fit together are they put one part after the other.
+.PP
+A put of lines or pieces is a producer of the queue until it ends, which one that was created with
+\fB\-\-auto\-close\fR takes note of; see
+.BR ipcq\-produce (1).
 .PP
 While there is no room, \fBipcq put\fR waits; \fB\-\-timeout\fR limits each of its waits.
 If the time is over, what has been put stays in the queue, and a line on standard error tells how much that is.
@@ -324,10 +361,170 @@ do
 done
 .EE
 .RE
+.SH LEASES
+With \fB\-\-lease\fR a message stays in the queue when it has been written, invisible to others, and what becomes of it
+is said by its id: \fBipcq ack\fR removes it, \fBipcq nack\fR gives it back, \fBipcq extend\fR buys time.
+If nothing is said, it is ready again by itself, in its old place, as soon as the lease has run for \fIDUR\fR or, with
+\fB\-\-owner\fR, the process \fIPID\fR is dead, whichever is first.
+Its attempt is then one more.
+.PP
+Without \fIDUR\fR the lease runs for the time that the queue was created with (\fBipcq create \-\-lease\fR); if
+that is none, as long as its owner lives; and if it has no owner, for five minutes.
+Words after \fB\-\-lease\fR are taken for \fIDUR\fR, so name the queue first.
+.PP
+The id is that of the message, and from the second attempt on has the number of the attempt after it, as in \fB17\fR
+and \fB17.2\fR: who comes late with the id of a lease that is over cannot end that of somebody else.
+It is shown in three ways:
+.TP
+.B \-\-shell
+As \fBipcq_id\fR, with the name of the queue as \fBipcq_queue\fR.
+.TP
+.B \-\-json
+As \fBid\fR, with the name of the queue as \fBqueue\fR.
+.TP
+.BI \-\-output " FILE"
+The message goes to the file, and the id to standard output, each on a line of its own.
+.PP
+A script that works on one message after the other, and whose message is ready again if it dies:
+.PP
+.RS 4
+.EX
+while message=$(ipcq get jobs \-\-lease \-\-owner $$ \-\-shell)
+do
+    eval "$message"
+    if echo "working on $ipcq_body"
+    then ipcq ack jobs "$ipcq_id"
+    else ipcq nack jobs "$ipcq_id" \-\-delay 30s
+    fi
+done
+.EE
+.RE
+.PP
+A message that is leased may come back, so a closed queue is not drained before it is acknowledged or dead.
 .SH EXIT STATUS
 0 if messages have been written, even if fewer than \fB\-n\fR asked for, and at the end of \fB\-\-follow\fR; 1 if the time
 was over first; 3 if the queue is closed and drained and gave nothing; 4 if there is no such queue or
 it was removed while waiting; 2 on any other error.
+"#;
+
+const ACK: &str = r#"\fBipcq ack\fR ends leases that \fBipcq get \-\-lease\fR handed out: the messages are done with, and leave the queue.
+.PP
+\fIID\fR is what \fBipcq get \-\-lease\fR showed, as \fB17\fR, or \fB17.2\fR for a second attempt.
+Of several ids all are acknowledged or, if one of them is not that of a lease now, none: it may have run out, have been
+ended already, or never been; the message may be leased to another by now, under another id.
+An id is never used again.
+"#;
+
+const NACK: &str = r#"\fBipcq nack\fR ends leases that \fBipcq get \-\-lease\fR handed out: the messages are not done with, and
+are ready again in their old places, at once or after \fB\-\-delay\fR.
+A message that has had as many attempts as the queue was created with (\fBipcq create \-\-max\-attempts\fR) is
+dead instead; see
+.BR ipcq\-peek (1).
+.PP
+\fIID\fR is what \fBipcq get \-\-lease\fR showed.
+Of several ids all are given back or, if one of them is not that of a lease now, none.
+"#;
+
+const EXTEND: &str = r#"\fBipcq extend\fR lets leases that \fBipcq get \-\-lease\fR handed out run for \fIDUR\fR from now on, be that
+more or less than they had left.
+A lease with an owner still ends with that process.
+.PP
+\fIID\fR is what \fBipcq get \-\-lease\fR showed.
+Of several ids all are extended or, if one of them is not that of a lease now, none.
+"#;
+
+const LEASE_EXIT: &str = r#".SH EXIT STATUS
+0 if it is done for all; 2 if one of the ids is not that of a lease now, and nothing was changed, or on any other error;
+4 if there is no such queue.
+"#;
+
+const JOIN: &str = r#"\fBipcq join\fR waits until every message that was put before it started has been finished with: it was got, it
+was acknowledged, it was removed, or it is dead.
+A message that is leased or delayed may come back, and is waited for.
+What is put meanwhile is not, so producers may go on.
+.PP
+If messages of the queue are dead then, a line on standard error says how many, and the exit status is 5.
+"#;
+
+const JOIN_EXIT: &str = r#".SH EXIT STATUS
+0 if all has been finished with and nothing is dead; 1 if the time was over first; 5 if all has been finished with, but
+some messages of the queue are dead; 4 if there is no such queue or it was removed while waiting; 2 on any other error.
+"#;
+
+const PRODUCE: &str = r#"\fBipcq produce\fR runs a command and puts each line that it prints as a message, as it comes; with \fB\-\-null\fR
+each piece that ends with a NUL.
+As long as the command runs, \fBipcq produce\fR is a \fIproducer\fR of the queue, as \fBipcq put \-\-lines\fR and
+\fBipcq put \-\-null\fR are while they run.
+.PP
+A queue that was created with \fB\-\-auto\-close\fR closes itself when the last of its producers is gone, whether
+it ended or was killed: consumers get what is left, and end.
+That is the end of file of a pipe.
+A queue that has not had a producer yet is not closed.
+Where one producer may end before the next has started, keep the queue open with one that lasts longer: run
+the script that starts them by \fBipcq produce\fR.
+.PP
+If a message is refused, because the queue is closed or removed, cannot hold it, or has no room in time,
+\fBipcq produce\fR ends, and ends the command with SIGPIPE, as a pipe does.
+A line on standard error says why.
+"#;
+
+const PRODUCE_EXIT: &str = r#".SH EXIT STATUS
+That of the command, or 128 and the number of the signal that killed it; 127 if there is no such command, 126 if it cannot be
+run; 3 if the queue is closed, 1 if there was no room in the time given, 4 if there is no such queue or it was
+removed, 2 on any other error.
+"#;
+
+const PEEK: &str = r#"\fBipcq peek\fR shows the first messages of a queue and takes none.
+.PP
+Those that are ready are shown as \fBipcq get\fR would write them, in the order in which they would be got.
+Of those that are leased, delayed or dead there is a line for people for each: its id, how often it was
+handed out, what becomes of it or why it is dead, and its beginning.
+The id of a leased message is that of the lease, by which it can be acknowledged or given back.
+.PP
+A message is \fIdead\fR when it comes back from its last attempt (see \fBipcq create \-\-max\-attempts\fR).
+It stays in the queue, with the reason, until it is retried or purged; nobody gets it, and for \fBipcq get\fR and
+\fBipcq join\fR it is finished with.
+"#;
+
+const PEEK_SECTIONS: &str = r#".SH OUTPUT
+With \fB\-\-json\fR each message is an object on a line of its own:
+.PP
+.RS 4
+.nf
+{"id":"7","state":"dead","attempt":3,"body":"hello","died_at":1795489452.086,"reason":{"cause":"given back","text":""}}
+.fi
+.RE
+.PP
+\fBid\fR, \fBbody\fR and \fBbody_base64\fR are as \fBipcq get \-\-json\fR shows them; \fBattempt\fR is how often the
+message has been handed out.
+\fBstate\fR is \fBready\fR, \fBleased\fR, \fBdelayed\fR or \fBdead\fR.
+A leased message has \fBuntil\fR, when it comes back by itself, and \fBholder\fR, the process with which its lease
+ends, each null if there is none; a delayed one has \fBready_at\fR; a dead one has \fBdied_at\fR and
+\fBreason\fR.
+All times are seconds since 1970\-01\-01 00:00:00 UTC.
+.SH EXIT STATUS
+0 if it could look, also if there was nothing to see; 4 if there is no such queue; 2 on any other error.
+"#;
+
+const RETRY: &str = r#"\fBipcq retry\fR makes dead messages ready again, in their old places and with their first attempt before them:
+those that are named, or with \fB\-\-all\fR every one.
+\fIID\fR is what \fBipcq peek \-\-dead\fR shows.
+Of several ids all are retried or, if one of them is not that of a dead message, none.
+"#;
+
+const RETRY_EXIT: &str = r#".SH EXIT STATUS
+0 if all that are named are ready again, and with \fB\-\-all\fR also if none was dead; 2 if one of them is not dead, and
+nothing was changed, or on any other error; 4 if there is no such queue.
+"#;
+
+const PURGE: &str = r#"\fBipcq purge\fR removes messages that nobody has: without an option all that wait, ready or delayed; with
+\fB\-\-delayed\fR those that are delayed; with \fB\-\-dead\fR those that are dead.
+What a consumer has is never removed.
+There is room for others then, and those who wait for that are woken.
+"#;
+
+const PURGE_EXIT: &str = r#".SH EXIT STATUS
+0 if there are none left, 4 if there is no such queue, 2 on any other error.
 "#;
 
 const CLOSE: &str = r#"\fBipcq close\fR ends a queue: from now on puts are refused with exit status 3, those that wait for room

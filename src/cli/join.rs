@@ -1,0 +1,44 @@
+//! `ipcq join`: waits until all that was put so far has been finished with.
+
+use super::Outcome;
+use super::arguments::{Patience, QueueArgument};
+use super::exit::{Exit, report};
+use crate::error::Error;
+use crate::open;
+use crate::place::Place;
+
+/// Wait until every message put so far has been finished with: got, acknowledged, or given up on
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq join jobs               when it returns, the work put so far is done
+  ipcq join jobs -t 1h         ... or an hour is over: exit 1
+
+Exit codes: 1 time ran out, 4 no such queue, 5 finished, but some messages are dead.")]
+pub(super) struct Join {
+    #[command(flatten)]
+    queue: QueueArgument,
+    #[command(flatten)]
+    patience: Patience,
+}
+
+impl Join {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let address = self.queue.address()?;
+        let mut queue = open::open(place, &address)?;
+        let mut dead = 0;
+        match queue.join(self.patience.deadline(), &mut |status| dead = status.dead) {
+            Ok(false) => return Ok(Exit::TimedOut),
+            Err(locked @ Error::LockTimeout { .. }) => {
+                report(locked);
+                return Ok(Exit::TimedOut);
+            }
+            finished => finished?,
+        };
+        if dead == 0 {
+            return Ok(Exit::Done);
+        }
+        let are = if dead == 1 { "1 message is" } else { &format!("{dead} messages are") };
+        report(format_args!("queue '{address}' is finished, but {are} dead (see 'ipcq peek {address} --dead')"));
+        Ok(Exit::SomeDead)
+    }
+}

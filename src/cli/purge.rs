@@ -1,0 +1,41 @@
+//! `ipcq purge`: removes messages and leaves the queue.
+
+use super::Outcome;
+use super::arguments::{PATIENCE, QueueArgument};
+use super::exit::Exit;
+use crate::lease::Shelf;
+use crate::open;
+use crate::place::Place;
+use std::time::Instant;
+
+/// Remove the messages that wait, or those that are dead; the queue stays
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq purge jobs           all that wait, ready or delayed; not what consumers have, nor what is dead
+  ipcq purge jobs --dead    all that were given up on")]
+pub(super) struct Purge {
+    #[command(flatten)]
+    queue: QueueArgument,
+    /// Remove dead messages instead
+    #[arg(long, conflicts_with = "delayed")]
+    dead: bool,
+    /// Remove only delayed messages
+    #[arg(long)]
+    delayed: bool,
+}
+
+impl Purge {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let mut queue = open::open(place, &self.queue.address()?)?;
+        let shelves: &[Shelf] = match self {
+            Purge { dead: true, .. } => &[Shelf::Dead],
+            Purge { delayed: true, .. } => &[Shelf::Delayed],
+            // In this order, so that none becomes ready between the two and is left.
+            _ => &[Shelf::Delayed, Shelf::Ready],
+        };
+        for shelf in shelves {
+            queue.purge(*shelf, Some(Instant::now() + PATIENCE))?;
+        }
+        Ok(Exit::Done)
+    }
+}
