@@ -56,7 +56,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Args, Debug)]
 pub(super) struct LeaseArguments {
     /// The ids of the leases, as 'ipcq get --lease' printed them
-    #[arg(value_name = "ID", required = true, allow_hyphen_values = true)]
+    #[arg(value_name = "ID", required = true, allow_negative_numbers = true)]
     ids: Vec<LeaseId>,
 }
 

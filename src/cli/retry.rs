@@ -19,7 +19,7 @@ pub(super) struct Retry {
     #[command(flatten)]
     queue: QueueArgument,
     /// The ids of the messages; those of their leases will do
-    #[arg(value_name = "ID", required_unless_present = "all", allow_hyphen_values = true)]
+    #[arg(value_name = "ID", required_unless_present = "all", allow_negative_numbers = true)]
     ids: Vec<LeaseId>,
     /// All messages that are dead
     #[arg(long, conflicts_with = "ids")]

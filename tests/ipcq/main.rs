@@ -22,6 +22,7 @@ mod guarantees_manual;
 mod handing_on;
 mod hostile;
 mod in_use;
+mod leases;
 mod limits;
 mod manual_sections;
 mod many;
