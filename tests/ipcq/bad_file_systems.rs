@@ -82,6 +82,36 @@ fn a_queue_on_a_full_file_system_can_be_emptied_and_filled_again() {
 }
 
 #[test]
+fn leases_need_no_space() {
+    // One that was put alone, and one out of a run, whose longest messages share a unit with the next.
+    for put in [
+        "ipcq put jobs \"$(printf %0200d 1)\" && ipcq put jobs two && ipcq put jobs three",
+        "printf '%0200d\\ntwo\\nthree\\n' 1 | ipcq put jobs --lines",
+    ] {
+        prints(
+            &format!(
+                "ipcq create jobs --max-attempts 1
+                 {put}
+                 fill
+                 until ! ipcq put jobs \"$(printf %01000d 1)\" --timeout 0 2>/dev/null; do :; done
+                 sleep 1000 & owner=$!
+                 ipcq get jobs --lease 1h -n 2 -o /dev/null --owner $owner
+                 ipcq get jobs --lease 1h
+                 ipcq ack jobs 1
+                 ipcq extend jobs 3 2h
+                 ipcq nack jobs 3
+                 kill $owner
+                 wait
+                 ipcq peek jobs --dead --json -n 1 | grep -o '\"body\":[^,]*'
+                 ipcq retry jobs --all
+                 ipcq get jobs -n 2",
+            ),
+            "1\n2\nthree\n\"body\":\"three\"\ntwo\nthree\n",
+        );
+    }
+}
+
+#[test]
 fn every_command_on_a_read_only_file_system() {
     for command in [
         "put jobs message",

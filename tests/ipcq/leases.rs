@@ -320,10 +320,9 @@ fn nack_gives_back_at_once_or_later_in_the_old_place() {
     sandbox.is_sound("jobs");
     let sandbox = three("");
     lease(&sandbox, "1h");
-    let sleeper_before = sandbox.stat("jobs", "returned");
     sandbox.ok("nack jobs 1 --delay 1ms");
     assert_eq!(sandbox.ok("get jobs -n 3 -t 5s"), "a\nb\nc\n");
-    assert_eq!(sandbox.stat("jobs", "returned"), sleeper_before.as_u64().unwrap() + 1);
+    assert_eq!(sandbox.stat("jobs", "returned"), 1);
 }
 
 #[test]
