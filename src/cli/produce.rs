@@ -20,9 +20,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   ipcq create jobs --auto-close
-  ipcq produce jobs -- find . -name '*.png' &
-  ipcq produce jobs -- ./more-jobs &      several producers; the last one's end closes the queue
-  ipcq get jobs --follow                  ends when all has been got
+  ipcq produce jobs -- find . -name '*.png' &    puts what find prints; when it ends, the queue is closed
+  ipcq get jobs --follow                         ends when all has been got
 
 The exit code is the command's, or: 126, 127 it could not be run, 1 time ran out, 2 error, 3 closed, 4 no such queue.")]
 pub(super) struct Produce {

@@ -5,11 +5,14 @@ use crate::harness::{Done, Sandbox, have};
 use std::path::PathBuf;
 
 /// What is typed, and what is offered where there are the queues `jobs`, `john` and `other`.
-const OFFERS: [(&str, &[&str]); 5] = [
-    ("pu", &["put"]),
+const OFFERS: [(&str, &[&str]); 8] = [
+    ("pu", &["put", "purge"]),
     ("put jo", &["jobs", "john"]),
     ("get other jo", &["jobs", "john"]),
     ("get jobs --fo", &["--follow"]),
+    ("nac", &["nack"]),
+    ("ack jo", &["jobs", "john"]),
+    ("peek jobs --de", &["--dead", "--delayed"]),
     ("completions fi", &["fish"]),
 ];
 

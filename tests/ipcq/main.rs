@@ -16,6 +16,7 @@ mod dead_letters;
 mod delivery;
 mod descriptors;
 mod durable;
+mod examples;
 mod format_manual;
 mod forms;
 mod generated;

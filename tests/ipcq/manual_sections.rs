@@ -460,8 +460,16 @@ A queue that was created with \fB\-\-auto\-close\fR closes itself when the last 
 it ended or was killed: consumers get what is left, and end.
 That is the end of file of a pipe.
 A queue that has not had a producer yet is not closed.
-Where one producer may end before the next has started, keep the queue open with one that lasts longer: run
-the script that starts them by \fBipcq produce\fR.
+Where one producer may end before the next has started, keep the queue open with one that lasts longer:
+.PP
+.RS 4
+.EX
+ipcq produce jobs \-\- sh \-c \(aq
+    ipcq produce jobs \-\- ls here &
+    ipcq produce jobs \-\- ls there &
+    wait\(aq
+.EE
+.RE
 .PP
 If a message is refused, because the queue is closed or removed, cannot hold it, or has no room in time,
 \fBipcq produce\fR ends, and ends the command with SIGPIPE, as a pipe does.

@@ -1,0 +1,109 @@
+//! The examples in the manual pages of the commands around leases do what they say.
+
+use crate::harness::{Done, Sandbox, feed};
+use std::path::Path;
+use std::process::Stdio;
+
+/// What has to be there for the examples of a page: `jobs` holds messages, some of them are leased, one of them is
+/// number 17 and one has the id in `$ipcq_id`.
+const LEASED: &str = "
+    ipcq create jobs
+    seq 20 | ipcq put jobs --lines
+    ipcq get jobs -n 17 --lease 1h -o bodies > ids
+    m=$(ipcq get jobs --lease 1h --shell) && eval \"$m\"
+";
+/// The same with dead ones.
+const DEAD: &str = "
+    ipcq create jobs --max-attempts 1
+    seq 20 | ipcq put jobs --lines
+    ipcq nack jobs $(ipcq get jobs -n 18 --lease 1h -o bodies)
+";
+/// A queue that is finished.
+const FINISHED: &str = "ipcq create jobs";
+
+/// The blocks of examples in the part of a page that begins with this heading, as they are shown.
+fn blocks(page: &str, heading: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(page);
+    let text = std::fs::read_to_string(path).expect("the page can be read");
+    let part = text.split("\n.SH ").find(|part| part.starts_with(heading)).expect("it has that part");
+    let blocks = part.split("\n.EX\n").skip(1).map(|block| block.split(".EE").next().expect("a block ends"));
+    let shown = blocks.map(|block| {
+        [("\\(aq", "'"), ("\\(ga", "`"), ("\\-", "-"), ("\\&", ""), ("\\e", "\\")]
+            .iter()
+            .fold(block.to_owned(), |text, (roff, shown)| text.replace(roff, shown))
+    });
+    shown.collect()
+}
+
+/// Runs a script that must end well, without a word on standard error.
+fn runs(sandbox: &Sandbox, script: &str) -> String {
+    let child = sandbox.program("sh").args(["-e", "-c", script]).stdin(Stdio::piped()).spawn().expect("sh starts");
+    let done: Done = feed(child, b"");
+    assert_eq!((done.code, done.err.as_str()), (0, ""), "{script}");
+    done.text().to_owned()
+}
+
+/// The commands among the examples of a page. Behind each, after some blanks, may be what it is for.
+fn examples(page: &str) -> Vec<String> {
+    let blocks = blocks(page, "EXAMPLES");
+    assert_eq!(blocks.len(), 1, "{page}");
+    blocks[0].lines().map(|line| line.split("  ").next().unwrap_or(line).to_owned()).collect()
+}
+
+/// Runs each example of a page by itself.
+fn each_runs(page: &str, prepared: &str) {
+    let examples = examples(page);
+    assert!(!examples.is_empty(), "{page}");
+    for command in examples {
+        assert!(command.starts_with("ipcq "), "{page}: {command}");
+        let sandbox = Sandbox::new();
+        runs(&sandbox, &format!("{prepared}\n{command}"));
+        sandbox.is_sound("jobs");
+    }
+}
+
+#[test]
+fn of_ack_nack_and_extend() {
+    for page in ["ipcq-ack.1", "ipcq-nack.1", "ipcq-extend.1"] {
+        each_runs(page, LEASED);
+    }
+}
+
+#[test]
+fn of_peek_retry_and_purge() {
+    each_runs("ipcq-peek.1", LEASED);
+    for page in ["ipcq-peek.1", "ipcq-retry.1", "ipcq-purge.1"] {
+        each_runs(page, DEAD);
+    }
+}
+
+#[test]
+fn of_join() {
+    each_runs("ipcq-join.1", FINISHED);
+}
+
+#[test]
+fn of_produce() {
+    let sandbox = Sandbox::new();
+    runs(&sandbox, "touch a.png b.png c.txt; mkdir here there; touch here/1 there/2");
+    let names = runs(&sandbox, &format!("{{\n{}\n}} | sort", examples("ipcq-produce.1").join("\n")));
+    assert_eq!(names, "./a.png\n./b.png\n");
+    assert_eq!(sandbox.stat("jobs", "closed"), true);
+    let [script] = &blocks("ipcq-produce.1", "DESCRIPTION")[..] else { panic!("there is another example") };
+    let script = format!("ipcq rm jobs; ipcq create jobs --auto-close\n{script}\nipcq get jobs --follow | sort");
+    assert_eq!(runs(&sandbox, &script), "1\n2\n");
+}
+
+#[test]
+fn of_get() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs a b");
+    let commands = examples("ipcq-get.1");
+    let leasing = commands.iter().find(|command| command.contains("--lease")).expect("one leases");
+    runs(&sandbox, leasing);
+    assert_eq!(sandbox.ok("peek jobs"), "b\n");
+    let [script] = &blocks("ipcq-get.1", "LEASES")[..] else { panic!("there is another example") };
+    sandbox.ok("close jobs");
+    assert_eq!(runs(&sandbox, script), "working on b\n");
+    assert_eq!(sandbox.run("get jobs").code, 3, "it has been acknowledged");
+}
