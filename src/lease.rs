@@ -5,13 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-/// Which lease of a message: the id of the message, and for all but its first the number of the attempt, as in `17`
-/// and `17.2`. So whoever comes back late with an id cannot end the lease of another who has the message now.
+/// Which lease of a message: the id of the message, and for all but its first how often it had been handed out, as in
+/// `17` and `17.2`. So whoever comes back late with an id cannot end the lease of another who has the message now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeaseId {
     /// The id of the message.
     pub message: u64,
-    /// How often the message had been handed out then, this time included; from 1.
+    /// How often the message had been handed out then, this time included and also before it was retried; from 1.
     pub attempt: u32,
 }
 
@@ -181,10 +181,12 @@ pub enum Shelf {
 /// A message that was looked at and not taken.
 #[derive(Clone, Debug)]
 pub struct Peeked {
-    /// Its id, and how often it has been handed out.
+    /// Its id.
     pub id: u64,
-    /// How often it has been handed out.
+    /// How often it has been handed out since it was put or last retried.
     pub attempts: u32,
+    /// How often it has been handed out in all: names its lease.
+    pub handed_out: u32,
     /// How it was put.
     pub framing: Framing,
     /// Whether it is compact JSON.

@@ -40,8 +40,10 @@ pub struct Frame {
     pub first_id: u64,
     /// Number of messages.
     pub count: u64,
-    /// How often they have been handed out, this time included.
+    /// How often they have been handed out since they were put or last retried, this time included.
     pub attempt: u32,
+    /// How often they have been handed out in all, this time included: names the lease of each.
+    pub handed_out: u32,
     /// How they are told apart.
     pub framing: Framing,
     /// Whether each is compact JSON.

@@ -202,7 +202,7 @@ impl Get {
         let Some(keeping) = keeping else {
             return self.settle(queue, written, stay).map(|()| Exit::Done);
         };
-        let leases = queue.frames().iter().map(|frame| LeaseId { message: frame.first_id, attempt: frame.attempt });
+        let leases = queue.frames().iter().map(|frame| LeaseId { message: frame.first_id, attempt: frame.handed_out });
         let leases: Vec<_> = leases.take(written as usize).collect();
         keeping.keep(queue, &leases, stay, self.deadline_to_settle()).map_err(delivered_again)
     }

@@ -89,7 +89,7 @@ impl Mv {
         // Should we die, those that are not moved are ready again.
         from.keep(frames.len() as u64, Terms { until: None, holder: Holder::This }, true, None)?;
         for (frame, payload) in frames.iter().zip(&payloads) {
-            let lease = LeaseId { message: frame.first_id, attempt: frame.attempt };
+            let lease = LeaseId { message: frame.first_id, attempt: frame.handed_out };
             if !queue::hand_on(from, lease, to, &frame.run(payload), self.patience.deadline())? {
                 return Ok(Moved::NoRoom);
             }

@@ -73,7 +73,7 @@ impl Peek {
 
 /// By what a message is named on its shelf: a leased one by its lease, which can be ended by that.
 fn id(shelf: Shelf, message: &Peeked) -> LeaseId {
-    let attempt = if shelf == Shelf::Leased { message.attempts.max(1) } else { 1 };
+    let attempt = if shelf == Shelf::Leased { message.handed_out.max(1) } else { 1 };
     LeaseId { message: message.id, attempt }
 }
 

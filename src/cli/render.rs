@@ -98,7 +98,7 @@ impl Rendered {
         // The id of a first lease is that of the message.
         let (number, queue) = match names {
             Names::Messages => (1, None),
-            Names::LeasesFrom(queue) => (frame.attempt, Some(queue)),
+            Names::LeasesFrom(queue) => (frame.handed_out, Some(queue)),
         };
         reserve(&mut self.bytes, self.payload.len() as u64 + frame.count)?;
         // The ids come second: after the last there may be none.

@@ -193,6 +193,7 @@ fields! {
         RECORD_LEFT "left in tree" 104, 4;
         RECORD_RIGHT "right in tree" 108, 4;
         RECORD_REASON_UNIT "reason unit" 112, 4;
+        RECORD_FORGIVEN "forgiven attempts" 116, 4;
         RECORD_FIRST_ID "first id" 120, 8;
         RECORD_PAYLOAD "short payload" INLINE, INLINE_BYTES;
     }

@@ -116,7 +116,8 @@ fn peeked(shelf: Shelf, shown: store::Shown) -> Peeked {
     };
     Peeked {
         id: shown.id,
-        attempts: record.attempts(),
+        attempts: record.attempts_that_count(),
+        handed_out: record.attempts(),
         framing: record.framing(),
         json: record.json(),
         at: at.map(|nanoseconds| UNIX_EPOCH + Duration::from_nanos(nanoseconds)),

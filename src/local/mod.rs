@@ -606,7 +606,8 @@ fn frame(lease: &Lease, wanted: u64) -> Frame {
     Frame {
         first_id: record.first_id(),
         count: wanted.min(record.count().into()),
-        attempt: record.attempts(),
+        attempt: record.attempts_that_count(),
+        handed_out: record.attempts(),
         framing: record.framing(),
         json: record.json(),
     }

@@ -53,7 +53,7 @@ impl Leased {
             let frame = self.queue.frames()[0];
             let until = SystemTime::now() + duration;
             self.queue.keep(1, Terms { until: Some(until), holder: Holder::Nobody }, true, None).unwrap();
-            LeaseId { message: frame.first_id, attempt: frame.attempt }
+            LeaseId { message: frame.first_id, attempt: frame.handed_out }
         };
         (0..count).map(lease).collect()
     }

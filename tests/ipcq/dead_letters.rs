@@ -114,6 +114,8 @@ fn retry_puts_a_message_back_in_its_old_place_with_its_first_attempt_before_it()
     assert_eq!(counts(&sandbox), [3, 0, 0, 0]);
     let first: Value = serde_json::from_str(&sandbox.ok("get jobs --json --lease 1h")).unwrap();
     assert_eq!((&first["body"], &first["attempt"]), (&"a".into(), &1.into()));
+    assert_eq!(first["id"], "1.3", "no id is that of two leases");
+    sandbox.run("ack jobs 1").refusal(2);
     sandbox.ok(&format!("nack jobs {}", first["id"].as_str().unwrap()));
     assert_eq!(counts(&sandbox), [3, 0, 0, 0], "it has two attempts again");
     assert_eq!(sandbox.ok("get jobs -a"), "a\nb\nc\n");

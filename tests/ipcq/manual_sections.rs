@@ -372,8 +372,8 @@ Without \fIDUR\fR the lease runs for the time that the queue was created with (\
 that is none, as long as its owner lives; and if it has no owner, for five minutes.
 Words after \fB\-\-lease\fR are taken for \fIDUR\fR, so name the queue first.
 .PP
-The id is that of the message, and from the second attempt on has the number of the attempt after it, as in \fB17\fR
-and \fB17.2\fR: who comes late with the id of a lease that is over cannot end that of somebody else.
+The id is that of the message, and from the second time on that it is handed out has the number of times after it, as
+in \fB17\fR and \fB17.2\fR: who comes late with the id of a lease that is over cannot end that of somebody else.
 It is shown in three ways:
 .TP
 .B \-\-shell

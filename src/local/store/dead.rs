@@ -148,7 +148,7 @@ impl<M: Memory> Transaction<'_, M> {
     fn revive(&mut self, unit: u32) -> Result<u64> {
         self.unbury(unit)?;
         let record = self.record("dead root", unit)?;
-        record.set_attempts(0);
+        record.set_forgiven(record.attempts());
         let count = u64::from(record.count());
         self.make_ready(unit)?;
         Ok(count)

@@ -82,7 +82,7 @@ impl<M: Memory> Transaction<'_, M> {
     pub(super) fn give_back(&mut self, unit: u32, after: &After<'_>) -> Result<Given> {
         let record = self.let_go(unit)?;
         let count = u64::from(record.count());
-        if record.is_kept() && after.max_attempts > 0 && record.attempts() >= after.max_attempts {
+        if record.is_kept() && after.max_attempts > 0 && record.attempts_that_count() >= after.max_attempts {
             self.bury(unit, &after.reason, after.now)?;
             return Ok(Given { dead: count, ..Given::default() });
         }

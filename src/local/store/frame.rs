@@ -63,8 +63,10 @@ impl Record {
         /// The id of the first message; the others follow.
         RECORD_FIRST_ID u64, first_id set_first_id;
         RECORD_COUNT u32, count set_count;
-        /// How often the messages have been handed out.
+        /// How often the messages have been handed out: no two leases of a message have the same number.
         RECORD_ATTEMPTS u32, attempts set_attempts;
+        /// How often that was when they were last retried, which made them as good as new.
+        RECORD_FORGIVEN u32, forgiven set_forgiven;
         /// Where the payload starts, or 0: it is in the record itself.
         RECORD_FIRST_UNIT u32, first_unit set_first_unit;
         RECORD_LAST_UNIT u32, last_unit set_last_unit;
@@ -164,6 +166,11 @@ impl Record {
     /// How the messages are told apart. [`Record::load`] has refused any other number.
     pub(crate) fn framing(&self) -> Framing {
         Framing::from_number(self.framing_number()).unwrap_or(Framing::Whole)
+    }
+
+    /// How often the messages have been handed out since they were put or last retried.
+    pub(crate) fn attempts_that_count(&self) -> u32 {
+        self.attempts().saturating_sub(self.forgiven())
     }
 
     /// Whether each message is compact JSON.

@@ -64,7 +64,7 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
         let run = Run::stored(&payload, record.framing(), record.count().into(), record.json());
         let messages = run.messages().zip(record.first_id()..).map(|(body, id)| Message {
             id,
-            attempts: record.attempts(),
+            attempts: record.attempts_that_count(),
             framing: record.framing(),
             json: record.json(),
             body: body.to_vec(),

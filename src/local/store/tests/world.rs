@@ -545,7 +545,7 @@ impl World {
         let run = Run::stored(&buffer[4..], record.framing(), record.count().into(), record.json());
         let message = |(body, id): (&[u8], u64)| Message {
             id,
-            attempts: record.attempts(),
+            attempts: record.attempts_that_count(),
             framing: record.framing(),
             json: record.json(),
             body: body.to_vec(),
