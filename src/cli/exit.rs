@@ -24,7 +24,11 @@ pub(super) enum Exit {
     /// Everything was finished with, but some messages are dead.
     SomeDead = 5,
     /// Whoever read our output has gone.
-    BrokenPipe,
+    BrokenPipe = 125,
+    /// A command that is there cannot be run, and it has been reported already.
+    CannotRun = 126,
+    /// A command is not there, and it has been reported already.
+    NotFound = 127,
 }
 
 impl Exit {

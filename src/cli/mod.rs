@@ -34,6 +34,7 @@ mod stream;
 mod units;
 mod verify;
 mod wait;
+mod work;
 
 use crate::error::Result;
 use crate::place::{Place, Surroundings};
@@ -54,8 +55,7 @@ Examples:
   seq 100 | ipcq put jobs --lines          every line is a message
   ipcq get jobs --follow | while read -r job; do echo \"$job\"; done
 
-Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue,
-            5 finished, but some messages are dead."
+Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue, 5 some messages are dead."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -82,6 +82,8 @@ enum Command {
     Join(join::Join),
     /// Run a command and put each line that it prints
     Produce(produce::Produce),
+    /// Run a command once for each message
+    Work(work::Work),
     /// Refuse further puts; what is there can still be got
     Close(close::Close),
     /// Remove queues and what is in them
@@ -149,6 +151,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
+        Command::Work(work) => work.run(&place),
         Command::Close(close) => close.run(&place),
         Command::Rm(rm) => rm.run(&place),
         Command::Ls(ls) => ls.run(&place),

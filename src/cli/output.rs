@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::fs::File;
 use std::io::{self, Seek};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 /// The target of a get.
@@ -61,18 +61,7 @@ impl Output {
         }
         let stdout = io::stdout();
         let descriptor = file.as_ref().map_or(stdout.as_fd(), AsFd::as_fd);
-        let mut written = 0;
-        while written < bytes.len() {
-            match nix::unistd::write(descriptor, &bytes[written..]) {
-                Ok(length) => written += length,
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
-                    process::wait_until(PollFlags::POLLOUT, descriptor).map_err(|errno| failed(written, errno))?
-                }
-                Err(errno) => return Err(failed(written, errno)),
-            }
-        }
-        Ok(())
+        write_to(descriptor, bytes).map_err(|(written, errno)| failed(written, errno))
     }
 
     /// Takes the last `bytes` bytes away again, where that is possible: they are the start of a
@@ -85,6 +74,22 @@ impl Output {
             let _ = file.set_len(position.saturating_sub(bytes as u64));
         }
     }
+}
+
+/// Writes all of `bytes`, or says how far it got and why.
+pub(super) fn write_to(descriptor: BorrowedFd<'_>, bytes: &[u8]) -> std::result::Result<(), (usize, Errno)> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match nix::unistd::write(descriptor, &bytes[written..]) {
+            Ok(length) => written += length,
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                process::wait_until(PollFlags::POLLOUT, descriptor).map_err(|errno| (written, errno))?
+            }
+            Err(errno) => return Err((written, errno)),
+        }
+    }
+    Ok(())
 }
 
 /// Prints what a command has to say.

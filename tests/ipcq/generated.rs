@@ -120,6 +120,7 @@ fn synopsis(command: &Command) -> String {
     for argument in command.get_positionals() {
         let several = argument.get_num_args().is_some_and(|number| number.max_values() > 1);
         let name = format!("\\fI{}\\fR{}", value_name(argument), if several { "..." } else { "" });
+        let name = if argument.is_last_set() { format!("\\fB\\-\\-\\fR {name}") } else { name };
         let _ = if argument.is_required_set() { writeln!(text, "{name}") } else { writeln!(text, "[{name}]") };
     }
     if command.has_subcommands() {

@@ -49,3 +49,4 @@ mod streams;
 mod too_large;
 mod verify;
 mod waiting;
+mod work;

@@ -26,6 +26,7 @@ pub(crate) fn written(command: &str) -> Written {
                 "extend",
                 "join",
                 "produce",
+                "work",
                 "close",
                 "rm",
                 "ls",
@@ -54,6 +55,7 @@ pub(crate) fn written(command: &str) -> Written {
         "peek" => Written { description: PEEK, sections: PEEK_SECTIONS, related: &["get", "retry", "purge", "stat"] },
         "retry" => Written { description: RETRY, sections: RETRY_EXIT, related: &["peek", "purge"] },
         "purge" => Written { description: PURGE, sections: PURGE_EXIT, related: &["peek", "retry", "rm"] },
+        "work" => Written { description: WORK, sections: WORK_SECTIONS, related: &["put", "get", "close", "stat"] },
         "close" => Written { description: CLOSE, sections: CLOSE_EXIT, related: &["get", "put", "rm"] },
         "rm" => Written { description: RM, sections: RM_EXIT, related: &["close", "ls"] },
         "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "rm"] },
@@ -139,7 +141,10 @@ The queue is closed: a put was refused, or a get found it drained.
 There is no such queue, or it was removed meanwhile.
 .TP
 .B 5
-All that was put so far has been finished with, but some messages of the queue are dead (join).
+Everything has been finished with (join) or worked on (work), but some messages are dead.
+.TP
+.B 126\fR, \fB127
+A command cannot be run, or is not there (work).
 .PP
 A process that is ended by a signal dies of that signal, so that a shell sees 128 and its number: 130
 for Ctrl\-C.
@@ -533,6 +538,109 @@ There is room for others then, and those who wait for that are woken.
 
 const PURGE_EXIT: &str = r#".SH EXIT STATUS
 0 if there are none left, 4 if there is no such queue, 2 on any other error.
+"#;
+
+const WORK: &str = r#"\fBipcq work\fR runs \fICOMMAND\fR once for each message of a queue, several at a time, and lets what the
+command says decide what becomes of the message.
+.PP
+The message is the standard input of the command, byte for byte: without the newline of a line, and open from the
+start, as a file would be.
+A command need not read it.
+Each \(oq{}\(cq in an argument is replaced by the message; in \fICOMMAND\fR itself it is not, so no message decides which
+program is run.
+Do not put \(oq{}\(cq into a script for \fBsh \-c\fR, which would run what is in the message: give it as a further
+argument and use \fB"$1"\fR, or read the input.
+.PP
+What the command says with its exit status:
+.TP
+.B 0
+The message is done with and leaves the queue.
+.TP
+.B 100
+Never try it again: the message is dead, which is to be kept aside.
+.TP
+.BR "anything else" ", or a signal that kills it"
+It has failed.
+The message is tried again, after a while that is given by \fB\-\-backoff\fR and twice as long after each further
+attempt, up to an hour, or up to the first wait if that is longer; with \fB0\fR there is no wait.
+With its last attempt, see \fB\-\-max\-attempts\fR, it is dead.
+.PP
+With a message that is dead the queue keeps the exit status or signal, and the last line of the command\(aqs standard error.
+A message that cannot be an argument, because it has a NUL or is too long, is dead as well.
+.PP
+The messages that a worker has are leased to it: nobody else sees them, and if it dies they come back.
+Several workers can share a queue.
+A worker takes a message only when it can start its job.
+.PP
+A worker ends when the queue is closed and drained, or when there was nothing to do for the time given by
+\fB\-\-timeout\fR; with 0, when no message is ready.
+Messages that wait for their next attempt are no work until then.
+At the end a line on standard error tells how many messages are done, how often one was tried again, and how many
+are dead.
+"#;
+
+const WORK_SECTIONS: &str = r#".SH OUTPUT
+What a job writes to standard output and to standard error is kept until the job ends, and then written as one piece
+to each.
+Much of it waits in a file without a name in \fB$TMPDIR\fR, or \fI/tmp\fR.
+With \fB\-\-tag\fR each line is written as soon as it is complete, after the id of the message and a tab.
+What processes that a job has left behind write after its end is lost.
+.PP
+Only after its output has been written is a message done with.
+If that fails, the message is given back and the worker ends: quietly, by SIGPIPE, if its reader has gone.
+.SH SIGNALS
+On SIGTERM, SIGINT (Ctrl\-C) or SIGHUP a worker takes no more messages, waits for the jobs that run, reports, and then
+dies of that signal.
+A second one is passed on to the jobs, and each further one too; a message whose job fails after that is given back,
+and does not become dead by it.
+A signal that was ignored when the worker was started stays ignored.
+.PP
+Each job is a process group of its own, so that a Ctrl\-C in a terminal reaches the worker only and its jobs can
+finish.
+For the same reason a Ctrl\-Z stops the worker only.
+.PP
+A worker that is killed with SIGKILL, or crashes, takes nothing with it: its messages are ready again within a quarter
+of a second.
+Its jobs go on, for nobody is there to end them, and one may still be at work on a message while another worker has the
+same message already.
+A job for which that matters can look whether its parent still lives.
+What such a job writes fails with SIGPIPE.
+.SH WITH MAKE
+In a recipe that starts with \(oq+\(cq, as in
+.PP
+.RS 4
+.EX
+pictures:
+        +ipcq work pictures \-t 0 \-\- convert {} {}.png
+.EE
+.RE
+.PP
+a worker asks the job server of make before it runs a second job, so that with \fBmake \-j8\fR all recipes and
+workers together run eight at a time.
+.B \-\-jobs
+then only limits the part of this worker.
+A token is held for one job at a time and by no worker that waits.
+Without the \(oq+\(cq, make keeps its job server to itself; a worker then says so and runs one job at a time, or as
+many as \fB\-\-jobs\fR says.
+Under \fBmake \-j1\fR one job runs at a time.
+A worker that is killed with SIGKILL cannot give its tokens back, as with every program that uses the job server.
+.SH ENVIRONMENT
+A job finds in its environment what the worker has in its own, and:
+.TP
+.B IPCQ_ID
+The id of the message, which stays the same when it is tried again.
+.TP
+.B IPCQ_QUEUE
+The name of the queue, as it was given to the worker.
+.TP
+.B IPCQ_ATTEMPT
+1 when the message is worked on for the first time.
+.PP
+The worker itself reads \fBMAKEFLAGS\fR, as above, and \fBTMPDIR\fR.
+.SH EXIT STATUS
+0 if no message became dead; 5 if one did; 126 if \fICOMMAND\fR cannot be run and 127 if there is no such program,
+whose message is then given back; 4 if there is no such queue or it was removed meanwhile; 2 on any other error.
+After a signal the worker dies of it.
 "#;
 
 const CLOSE: &str = r#"\fBipcq close\fR ends a queue: from now on puts are refused with exit status 3, those that wait for room

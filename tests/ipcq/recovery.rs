@@ -103,6 +103,48 @@ fn a_closed_queue_is_drained_when_those_who_sleep_have_got_what_a_killed_consume
     });
 }
 
+/// A worker whose jobs say in a file which attempt they are, and in another their process; they end with the sandbox.
+fn worker(sandbox: &Sandbox) -> Running {
+    let script = "echo $$ > job; touch attempt-$IPCQ_ATTEMPT; while test -d \"$PWD\"; do sleep 0.01; done";
+    let mut command = sandbox.ipcq(["work", "jobs", "--backoff", "0", "--", "sh", "-c", script]);
+    let worker = Running::from(command.spawn().unwrap());
+    until("its job runs", || sandbox.path("attempt-1").exists());
+    worker
+}
+
+#[test]
+fn the_message_of_a_killed_worker_reaches_those_who_sleep() {
+    assert_recovers(|| {
+        let sandbox = Sandbox::with_queues("jobs");
+        sandbox.ok("put jobs message");
+        let worker = worker(&sandbox);
+        let mut waiters = vec![sandbox.asleep("get jobs")];
+        let start = Instant::now();
+        worker.signal("KILL");
+        until_one_ends(&mut waiters);
+        let time = start.elapsed();
+        sandbox.is_sound("jobs");
+        time
+    });
+}
+
+#[test]
+fn the_message_of_a_killed_job_is_worked_on_again_at_once() {
+    assert_recovers(|| {
+        let sandbox = Sandbox::with_queues("jobs");
+        sandbox.ok("put jobs message");
+        let worker = worker(&sandbox);
+        let start = Instant::now();
+        assert_eq!(sandbox.sh("kill -KILL $(cat job)").code, 0);
+        until("the second attempt runs", || sandbox.path("attempt-2").exists());
+        let time = start.elapsed();
+        worker.signal("KILL");
+        worker.end();
+        sandbox.is_sound("jobs");
+        time
+    });
+}
+
 #[test]
 fn sleepers_notice_soon_that_the_file_is_gone_though_nobody_told_them() {
     for command in ["get jobs", "put full more"] {

@@ -140,7 +140,16 @@ fn ten_seconds_of_waiting_cost_less_than_five_milliseconds_of_processor_time() {
     sandbox.ok("put full x");
     sandbox.ok("put held x");
     let (_holder, _reader) = sandbox.stuck("get held");
-    let commands = ["get jobs", "get jobs -f", "get jobs -t 1h", "get a b c", "put full y", "get held"];
+    let commands = [
+        "get jobs",
+        "get jobs -f",
+        "get jobs -t 1h",
+        "get a b c",
+        "put full y",
+        "get held",
+        "work jobs -- true",
+        "work held -- true",
+    ];
     let waiters = commands.map(|arguments| (arguments, sandbox.asleep(arguments)));
     let before = waiters.each_ref().map(|(_, waiter)| processor_time(waiter));
     std::thread::sleep(Duration::from_secs(10));

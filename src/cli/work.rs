@@ -1,0 +1,155 @@
+//! `ipcq work`: runs a command once for each message.
+
+mod collected;
+mod engine;
+mod events;
+mod job;
+mod progress;
+mod sinks;
+mod slots;
+mod template;
+mod verdict;
+
+use super::arguments::{CreateIfMissing, Patience, QueueArgument};
+use super::exit::{Exit, report};
+use super::units::{parse_attempts, parse_count, parse_duration};
+use super::{Outcome, process};
+use crate::error::Result;
+use crate::name::printable;
+use crate::place::Place;
+use crate::queue::Queue;
+use engine::{Engine, Stop, Tally};
+use job::Starter;
+use jobserver::{Client, FromEnvErrorKind};
+use nix::errno::Errno;
+use progress::Progress;
+use sinks::Sinks;
+use slots::Slots;
+use std::ffi::OsString;
+use std::time::Duration;
+use template::Template;
+use verdict::Retries;
+
+/// The attempts that a message has if neither the command line nor the queue says it.
+const MAX_ATTEMPTS: u32 = 3;
+/// How long a message waits for its second attempt if the command line does not say it.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// Run a command once for each message: the message is its input, and '{}' in an argument
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  ipcq work pictures -- convert {} {}.png       two arguments made of the message, on all CPUs
+  ipcq work mails -j 1 -- ./send-mail.sh        the message is the input of the script
+  ipcq work jobs -t 5s --tag -- make -C {}      ends after 5 s without work; tags each line of output
+  ipcq work jobs -- sh -c 'cat > \"out/$IPCQ_ID\"'
+                                                the id is in the environment
+
+In a recipe of make, '+ipcq work …' runs as many jobs as make -j allows.
+
+Exit codes: 4 no such queue, 5 some messages are dead, 126/127 the command cannot be run.")]
+pub(super) struct Work {
+    #[command(flatten)]
+    queue: QueueArgument,
+    /// Run N at a time; the default is the number of CPUs
+    #[arg(short, long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
+    jobs: Option<u64>,
+    /// Make a message dead that has failed N times; the default is what the queue says, or 3
+    #[arg(long, value_name = "N", value_parser = parse_attempts, allow_hyphen_values = true)]
+    max_attempts: Option<u32>,
+    /// Wait this long before a second attempt, then twice as long before each further one; the default is 1s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    backoff: Option<Duration>,
+    /// Write each line of output as it comes, after the message's id and a tab
+    #[arg(long)]
+    tag: bool,
+    /// Show a bar with rate and ETA on a terminal
+    #[arg(long)]
+    progress: bool,
+    #[command(flatten)]
+    create: CreateIfMissing,
+    #[command(flatten)]
+    patience: Patience,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true, num_args = 1..)]
+    command: Vec<OsString>,
+}
+
+impl Work {
+    pub(super) fn run(&self, place: &Place) -> Outcome {
+        let (most, client) = self.parallelism();
+        let address = self.queue.address()?;
+        let mut queue = self.create.open(place, &address)?;
+        let (stop, tally) = self.work(queue.as_mut(), most, client)?;
+        // Before we may die of a signal.
+        drop(queue);
+        let Tally { done, retried, dead, returned } = tally;
+        let returned = if returned == 0 { String::new() } else { format!(", {returned} given back") };
+        report(format_args!("{done} done, {retried} retried, {dead} dead{returned}"));
+        match stop {
+            Stop::Drained | Stop::Idle if dead > 0 => Ok(Exit::SomeDead),
+            Stop::Drained | Stop::Idle => Ok(Exit::Done),
+            Stop::BrokenPipe => Ok(Exit::BrokenPipe),
+            Stop::Program(errno) => Ok(self.cannot_run(errno)),
+            Stop::Failed(error) => Err(error),
+            Stop::Signal(signal) => {
+                process::die_of(signal);
+                Ok(Exit::Failed)
+            }
+        }
+    }
+
+    fn work(&self, queue: &mut dyn Queue, most: usize, client: Option<Client>) -> Result<(Stop, Tally)> {
+        let starter = Starter::new(Template::new(&self.command, queue.name()), self.tag)?;
+        let slots = Slots::new(most, client)?;
+        let sinks = Sinks::new(Progress::new(self.progress))?;
+        let retries = Retries {
+            max_attempts: self.max_attempts.or(queue.max_attempts()).unwrap_or(MAX_ATTEMPTS),
+            backoff: self.backoff.unwrap_or(BACKOFF),
+        };
+        let engine = Engine::new(queue, (starter, slots, sinks), retries, self.patience.limit())?;
+        Ok(engine.run())
+    }
+
+    /// How many jobs run at a time, and make's job server if we are to ask that.
+    fn parallelism(&self) -> (usize, Option<Client>) {
+        let wanted = self.jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
+        match process::job_server().client {
+            Ok(client) => (wanted.unwrap_or(usize::MAX), Some(client)),
+            Err(error) if matches!(error.kind(), FromEnvErrorKind::NoEnvVar | FromEnvErrorKind::NoJobserver) => {
+                let default = if make_runs_one_at_a_time() { 1 } else { processors() };
+                (wanted.unwrap_or(default), None)
+            }
+            Err(_) => {
+                if wanted.is_none() {
+                    report(
+                        "make's job server is out of reach, so jobs run one at a time (put a '+' before the command in the recipe)",
+                    );
+                }
+                (wanted.unwrap_or(1), None)
+            }
+        }
+    }
+
+    fn cannot_run(&self, errno: Errno) -> Exit {
+        let program = self.command.first().map(printable).unwrap_or_default();
+        report(format_args!(
+            "cannot run '{program}': {}; the message was given back (is it installed, executable and in $PATH?)",
+            std::io::Error::from(errno)
+        ));
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR => Exit::NotFound,
+            _ => Exit::CannotRun,
+        }
+    }
+}
+
+/// The number of CPUs that we may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Whether we are part of a `make -j1`, which has no job server.
+fn make_runs_one_at_a_time() -> bool {
+    std::env::var("MAKEFLAGS")
+        .is_ok_and(|flags| flags.split_whitespace().take_while(|flag| *flag != "--").any(|flag| flag == "-j1"))
+}

@@ -1,0 +1,393 @@
+//! The worker itself: takes messages while there is a slot for a job, sees to the jobs, and ends the leases.
+
+use super::super::process::Signals;
+use super::events::{Events, Source};
+use super::job::{Job, Message, NotStarted, Starter};
+use super::sinks::{Broken, Sinks};
+use super::slots::{Permit, Slots};
+use super::verdict::{Retries, Verdict};
+use crate::error::{Error, Result};
+use crate::lease::{Cause, End, Ended, Holder, LeaseId, Reason, Terms};
+use crate::queue::{Deadline, Queue, Taken, Want};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// Bytes of messages that are taken at once.
+const BATCH: u64 = 1 << 20;
+
+/// Why a worker takes no more messages.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The queue is closed and drained.
+    Drained,
+    /// There was no work for as long as was said.
+    Idle,
+    /// A signal asked for it.
+    Signal(Signal),
+    /// Nobody reads our output any more.
+    BrokenPipe,
+    /// The command cannot be run.
+    Program(Errno),
+    /// Something failed.
+    Failed(Error),
+}
+
+/// What became of the messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Done with.
+    pub(super) done: u64,
+    /// How often one was given back to be tried again.
+    pub(super) retried: u64,
+    /// Dead.
+    pub(super) dead: u64,
+    /// Given back because the worker ends.
+    pub(super) returned: u64,
+}
+
+/// A worker.
+pub(super) struct Engine<'a> {
+    pub(super) queue: &'a mut dyn Queue,
+    pub(super) starter: Starter,
+    pub(super) slots: Slots,
+    pub(super) sinks: Sinks,
+    pub(super) events: Events,
+    pub(super) signals: Signals,
+    pub(super) retries: Retries,
+    /// How long to wait for work.
+    pub(super) patience: Option<Duration>,
+    /// Those that run, by their numbers.
+    jobs: Vec<Option<Job>>,
+    tally: Tally,
+    /// Signals that asked us to end and have been seen to.
+    endings: u32,
+    stop: Option<Stop>,
+}
+
+/// What came of looking for messages.
+enum Started {
+    /// Jobs.
+    Jobs,
+    /// There is no slot for a job.
+    NoSlot,
+    /// There is no message.
+    NoMessage,
+}
+
+impl<'a> Engine<'a> {
+    /// A worker that has not started.
+    pub(super) fn new(
+        queue: &'a mut dyn Queue,
+        (starter, slots, sinks): (Starter, Slots, Sinks),
+        retries: Retries,
+        patience: Option<Duration>,
+    ) -> Result<Self> {
+        let events = Events::new()?;
+        let signals = Signals::handle().map_err(|errno| Error::io("handle signals", errno))?;
+        events.add(&signals, Source::Signals)?;
+        let (arrival, source) = slots.arrival();
+        events.add(arrival, source)?;
+        Ok(Engine {
+            queue,
+            starter,
+            slots,
+            sinks,
+            events,
+            signals,
+            retries,
+            patience,
+            jobs: Vec::new(),
+            tally: Tally::default(),
+            endings: 0,
+            stop: None,
+        })
+    }
+
+    /// Works until there is a reason to stop and no job runs any more.
+    pub(super) fn run(mut self) -> (Stop, Tally) {
+        let mut happened = Vec::new();
+        let mut idle_since = Instant::now();
+        loop {
+            if let Err(error) = self.see_to(&happened) {
+                self.stop(Stop::Failed(error));
+            }
+            if self.stop.is_some() {
+                if self.running() == 0 {
+                    break;
+                }
+                happened = self.events.wait();
+                continue;
+            }
+            let is_idle = self.running() == 0;
+            let deadline = self.patience.filter(|_| is_idle).and_then(|patience| idle_since.checked_add(patience));
+            let started = self.start_jobs(deadline);
+            let has_work = matches!(started, Ok(Started::Jobs));
+            match started {
+                Err(error) => self.stop(Stop::Failed(error)),
+                Ok(Started::Jobs) => happened = self.events.ready(),
+                Ok(Started::NoSlot) => happened = self.events.wait(),
+                Ok(Started::NoMessage) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
+                    self.stop(Stop::Idle);
+                }
+                Ok(Started::NoMessage) => {
+                    if let Err(error) = self.events.wait_for_message(self.queue, deadline) {
+                        self.stop(Stop::Failed(error));
+                    }
+                    happened = self.events.ready();
+                }
+            }
+            if !is_idle || has_work {
+                idle_since = Instant::now();
+            }
+        }
+        self.sinks.progress.end();
+        (self.stop.unwrap_or(Stop::Drained), self.tally)
+    }
+
+    fn running(&self) -> usize {
+        self.jobs.iter().flatten().count()
+    }
+
+    /// Takes no more messages. The first reason counts.
+    fn stop(&mut self, stop: Stop) {
+        match (&self.stop, stop) {
+            (None, stop) => self.stop = Some(stop),
+            (Some(Stop::Failed(_)), Stop::Failed(error)) => self.sinks.report(error),
+            (Some(_), stop @ Stop::Failed(_)) => self.stop = Some(stop),
+            (Some(_), _) => {}
+        }
+    }
+
+    /// Sees to what has happened.
+    fn see_to(&mut self, happened: &[Source]) -> Result<()> {
+        let mut may_have_ended = false;
+        for source in happened {
+            match *source {
+                Source::Signals => {
+                    self.signals.clear();
+                    may_have_ended = true;
+                }
+                Source::Tokens => self.slots.arrived(self.stop.is_none()),
+                Source::Output(number, stream) => {
+                    if let Some(Some(job)) = self.jobs.get_mut(number) {
+                        job.read(stream, &mut self.sinks)?;
+                    }
+                }
+            }
+        }
+        if may_have_ended {
+            self.obey();
+            self.finish_jobs()?;
+        }
+        match self.sinks.broken() {
+            Some(Broken::Pipe) => self.stop(Stop::BrokenPipe),
+            Some(Broken::Failed(error)) => self.stop(Stop::Failed(error)),
+            Some(Broken::Told) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Does what signals ask for: the first to take no more messages, each further one to be passed on to the jobs.
+    fn obey(&mut self) {
+        let (count, Some(signal)) = self.signals.asked_to_end() else { return };
+        if count == self.endings {
+            return;
+        }
+        let running = self.running();
+        if self.endings == 0 && count == 1 {
+            if running > 0 {
+                self.sinks.report(format_args!(
+                    "{signal}: no further messages are taken; waiting for {running} running (a second {signal} is passed on to them)"
+                ));
+            }
+        } else {
+            self.jobs.iter_mut().flatten().for_each(|job| job.signal(signal));
+        }
+        self.endings = count;
+        self.stop(Stop::Signal(signal));
+    }
+
+    /// Takes messages and starts a job for each.
+    fn start_jobs(&mut self, deadline: Deadline) -> Result<Started> {
+        let permits = self.slots.acquire();
+        if permits.is_empty() {
+            return Ok(Started::NoSlot);
+        }
+        let messages = match self.take(permits.len() as u64, deadline) {
+            Ok(messages) => messages,
+            Err(error) => {
+                permits.into_iter().for_each(|permit| self.slots.release(permit));
+                return Err(error);
+            }
+        };
+        let started = if messages.is_empty() { Started::NoMessage } else { Started::Jobs };
+        let mut messages = messages.into_iter();
+        let mut verdicts = Vec::new();
+        for permit in permits {
+            match messages.next() {
+                Some(message) => verdicts.extend(self.start_job(message, permit)),
+                None => self.slots.release(permit),
+            }
+        }
+        self.end(verdicts)?;
+        Ok(started)
+    }
+
+    /// Takes up to `most` messages and keeps them.
+    fn take(&mut self, most: u64, deadline: Deadline) -> Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        match self.queue.take(Want { messages: most, bytes: BATCH, singly: true }, true, deadline) {
+            Ok(Taken::Messages) => {}
+            Ok(Taken::Nothing) => return Ok(messages),
+            Ok(Taken::Drained) => {
+                self.stop(Stop::Drained);
+                return Ok(messages);
+            }
+            // That it is locked for so long is worth telling, but no reason to stop before the time is over.
+            Err(locked @ Error::LockTimeout { .. }) => {
+                self.sinks.report(locked);
+                return Ok(messages);
+            }
+            Err(error) => return Err(error),
+        }
+        for index in 0..self.queue.frames().len() {
+            let frame = self.queue.frames()[index];
+            let mut payload = Vec::new();
+            if let Err(error) = self.queue.read(index, &mut payload) {
+                self.queue.settle(0, true, None)?;
+                return Err(error);
+            }
+            // Bytes that belong to the message alone, without a copy of them.
+            let length = frame.run(&payload).messages().next().map_or(0, <[u8]>::len);
+            payload.truncate(length);
+            let lease = LeaseId { message: frame.first_id, attempt: frame.attempt };
+            messages.push(Message { lease, body: payload });
+        }
+        self.queue.keep(messages.len() as u64, Terms { until: None, holder: Holder::This }, true, None)?;
+        Ok(messages)
+    }
+
+    /// Starts the job for a message, or says what is to become of that instead.
+    fn start_job(&mut self, message: Message, permit: Permit) -> Option<(LeaseId, Verdict)> {
+        let lease = message.lease;
+        if self.stop.is_some() {
+            // An earlier one of those that were taken with it showed that there is no going on.
+            self.slots.release(permit);
+            return Some((lease, Verdict::Returned));
+        }
+        let number = self.jobs.iter().position(Option::is_none).unwrap_or(self.jobs.len());
+        let (reason, permit) = match self.starter.start(&message, number, permit, &self.events) {
+            Ok(job) => {
+                if number == self.jobs.len() {
+                    self.jobs.push(None);
+                }
+                self.jobs[number] = Some(job);
+                return None;
+            }
+            Err(not_started) => not_started,
+        };
+        self.slots.release(permit);
+        let verdict = match reason {
+            NotStarted::Message(text) => {
+                // What a shell says of a command that cannot be run.
+                Verdict::Dead(Reason { cause: Cause::Exit(126), text: text.as_bytes().to_vec() })
+            }
+            NotStarted::Program(errno) => {
+                self.stop(Stop::Program(errno));
+                Verdict::Returned
+            }
+            NotStarted::System(error) => {
+                self.stop(Stop::Failed(error));
+                Verdict::Returned
+            }
+        };
+        Some((lease, verdict))
+    }
+
+    /// Sees to the jobs that have ended.
+    fn finish_jobs(&mut self) -> Result<()> {
+        let mut verdicts = Vec::new();
+        let mut failure = Ok(());
+        for place in &mut self.jobs {
+            let Some(status) = place.as_ref().and_then(Job::ended) else { continue };
+            let Some(mut job) = place.take() else { continue };
+            let written = job.finish_output(&mut self.sinks);
+            let is_delivered = job.is_delivered && written.is_ok();
+            failure = failure.and(written);
+            let verdict = match self.retries.judge(status, job.lease.attempt, || job.last_line()) {
+                _ if !is_delivered => Verdict::Returned,
+                Verdict::Again(..) if job.is_interrupted => Verdict::Returned,
+                verdict => verdict,
+            };
+            verdicts.push((job.lease, verdict));
+            self.slots.release(job.permit);
+        }
+        self.end(verdicts)?;
+        failure
+    }
+
+    /// Ends leases, those of messages that are done with all at once.
+    fn end(&mut self, verdicts: Vec<(LeaseId, Verdict)>) -> Result<()> {
+        if verdicts.is_empty() {
+            return Ok(());
+        }
+        let (done, others): (Vec<_>, Vec<_>) =
+            verdicts.into_iter().partition(|(_, verdict)| matches!(verdict, Verdict::Done));
+        let done: Vec<LeaseId> = done.into_iter().map(|(lease, _)| lease).collect();
+        if !done.is_empty() {
+            match self.queue.end(&done, &End::Done, None) {
+                // One of them is not ours any more, so none was ended.
+                Err(Error::NotLeased { .. }) if done.len() > 1 => {
+                    for lease in &done {
+                        self.end_one(*lease, &Verdict::Done)?;
+                    }
+                }
+                ended => self.count(ended, &Verdict::Done)?,
+            }
+        }
+        for (lease, verdict) in others {
+            self.end_one(lease, &verdict)?;
+        }
+        let Tally { done, dead, .. } = self.tally;
+        self.sinks.progress.show(done + dead, self.queue);
+        Ok(())
+    }
+
+    fn end_one(&mut self, lease: LeaseId, verdict: &Verdict) -> Result<()> {
+        let end = self.retries.end(verdict);
+        let ended = self.queue.end(&[lease], &end, None);
+        if let (Ok(Ended { dead: 1.., .. }), End::Again { reason, .. } | End::Dead(reason)) = (&ended, &end) {
+            self.sinks.report(format_args!("message {} is dead: {}", lease.message, described(reason, lease.attempt)));
+        }
+        self.count(ended, verdict)
+    }
+
+    fn count(&mut self, ended: Result<Ended>, verdict: &Verdict) -> Result<()> {
+        match ended {
+            Ok(Ended { done, again, dead }) => {
+                self.tally.done += done;
+                self.tally.dead += dead;
+                match verdict {
+                    Verdict::Returned => self.tally.returned += again,
+                    _ => self.tally.retried += again,
+                }
+                Ok(())
+            }
+            // Somebody has ended it for us, as 'ipcq ack' can.
+            Err(not_ours @ Error::NotLeased { .. }) => {
+                self.sinks.report(not_ours);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Why a message is dead, for a person.
+fn described(reason: &Reason, attempt: u32) -> String {
+    let text = String::from_utf8_lossy(&reason.text);
+    let text = crate::name::printable(text.as_ref());
+    let separator = if text.is_empty() { "" } else { ": " };
+    format!("{}, attempt {attempt}{separator}{text}", reason.cause)
+}
