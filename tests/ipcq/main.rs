@@ -27,6 +27,7 @@ mod in_use;
 mod join;
 mod leases;
 mod limits;
+mod make;
 mod manual_sections;
 mod many;
 mod odd_messages;
