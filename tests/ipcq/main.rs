@@ -51,3 +51,4 @@ mod too_large;
 mod verify;
 mod waiting;
 mod work;
+mod work_storm;
