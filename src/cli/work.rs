@@ -4,6 +4,7 @@ mod collected;
 mod engine;
 mod events;
 mod job;
+mod make;
 mod progress;
 mod sinks;
 mod slots;
@@ -20,7 +21,7 @@ use crate::place::Place;
 use crate::queue::Queue;
 use engine::{Engine, Stop, Tally};
 use job::Starter;
-use jobserver::{Client, FromEnvErrorKind};
+use jobserver::Client;
 use nix::errno::Errno;
 use progress::Progress;
 use sinks::Sinks;
@@ -76,7 +77,11 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        let (most, client) = self.parallelism();
+        if make::only_looks() {
+            report("make only shows or checks what there is to do, so nothing is done");
+            return Ok(Exit::Done);
+        }
+        let (most, client) = make::parallelism(self.jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX)));
         let address = self.queue.address()?;
         let mut queue = self.create.open(place, &address)?;
         let (stop, tally) = self.work(queue.as_mut(), most, client)?;
@@ -110,26 +115,6 @@ impl Work {
         Ok(engine.run())
     }
 
-    /// How many jobs run at a time, and make's job server if we are to ask that.
-    fn parallelism(&self) -> (usize, Option<Client>) {
-        let wanted = self.jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
-        match process::job_server().client {
-            Ok(client) => (wanted.unwrap_or(usize::MAX), Some(client)),
-            Err(error) if matches!(error.kind(), FromEnvErrorKind::NoEnvVar | FromEnvErrorKind::NoJobserver) => {
-                let default = if make_runs_one_at_a_time() { 1 } else { processors() };
-                (wanted.unwrap_or(default), None)
-            }
-            Err(_) => {
-                if wanted.is_none() {
-                    report(
-                        "make's job server is out of reach, so jobs run one at a time (put a '+' before the command in the recipe)",
-                    );
-                }
-                (wanted.unwrap_or(1), None)
-            }
-        }
-    }
-
     fn cannot_run(&self, errno: Errno) -> Exit {
         let program = self.command.first().map(printable).unwrap_or_default();
         report(format_args!(
@@ -141,15 +126,4 @@ impl Work {
             _ => Exit::CannotRun,
         }
     }
-}
-
-/// The number of CPUs that we may use.
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Whether we are part of a `make -j1`, which has no job server.
-fn make_runs_one_at_a_time() -> bool {
-    std::env::var("MAKEFLAGS")
-        .is_ok_and(|flags| flags.split_whitespace().take_while(|flag| *flag != "--").any(|flag| flag == "-j1"))
 }

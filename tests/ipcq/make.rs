@@ -101,6 +101,20 @@ fn a_make_that_runs_one_at_a_time_has_workers_that_do() {
     at_most(&sandbox, 1, 24);
 }
 
+#[test]
+fn when_make_only_shows_what_there_is_to_do_a_worker_does_nothing() {
+    if !have("make") {
+        return;
+    }
+    let sandbox = prepare();
+    for arguments in ["-n", "-n -j4", "-q", "-k -t"] {
+        let done = make(&sandbox, arguments, 1, "+@ipcq work $@ -- sh ./job");
+        assert!(done.err.contains("so nothing is done"), "{arguments}: {}", done.err);
+    }
+    assert!(!sandbox.path("counts").exists());
+    assert_eq!(sandbox.stat("a", "ready"), 12);
+}
+
 /// A named pipe with so many tokens, open for reading and writing.
 fn named_pipe(sandbox: &Sandbox, tokens: &[u8]) -> File {
     nix::unistd::mkfifo(&sandbox.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();

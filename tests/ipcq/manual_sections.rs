@@ -587,7 +587,7 @@ With \fB\-\-tag\fR each line is written as soon as it is complete, after the id 
 What processes that a job has left behind write after its end is lost.
 .PP
 Only after its output has been written is a message done with.
-If that fails, the message is given back and the worker ends: quietly, by SIGPIPE, if its reader has gone.
+If that fails, the message is given back and the worker ends: without an error, by SIGPIPE, if its reader has gone.
 .SH SIGNALS
 On SIGTERM, SIGINT (Ctrl\-C) or SIGHUP a worker takes no more messages, waits for the jobs that run, reports, and then
 dies of that signal.
@@ -597,7 +597,7 @@ A signal that was ignored when the worker was started stays ignored.
 .PP
 Each job is a process group of its own, so that a Ctrl\-C in a terminal reaches the worker only and its jobs can
 finish.
-For the same reason a Ctrl\-Z stops the worker only.
+For the same reason a Ctrl\-Z stops the worker only, and a job cannot read from the terminal.
 .PP
 A worker that is killed with SIGKILL, or crashes, takes nothing with it: its messages are ready again within a quarter
 of a second.
@@ -622,7 +622,8 @@ then only limits the part of this worker.
 A token is held for one job at a time and by no worker that waits.
 Without the \(oq+\(cq, make keeps its job server to itself; a worker then says so and runs one job at a time, or as
 many as \fB\-\-jobs\fR says.
-Under \fBmake \-j1\fR one job runs at a time.
+Under \fBmake \-j1\fR one job runs at a time, and under \fBmake \-n\fR, \fB\-q\fR or \fB\-t\fR, which run such a
+recipe all the same, a worker does nothing.
 A worker that is killed with SIGKILL cannot give its tokens back, as with every program that uses the job server.
 .SH ENVIRONMENT
 A job finds in its environment what the worker has in its own, and:

@@ -285,6 +285,17 @@ fn a_first_signal_lets_jobs_finish_and_takes_no_more() {
 }
 
 #[test]
+fn a_worker_that_waits_dies_of_a_signal_at_once() {
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let sandbox = Sandbox::with_queues("jobs");
+        let waiter = sandbox.asleep("work jobs -- true");
+        waiter.signal(signal);
+        let done = waiter.end();
+        assert_eq!((done.code, done.err.as_str()), (code, "ipcq: 0 done, 0 retried, 0 dead\n"));
+    }
+}
+
+#[test]
 fn a_second_signal_is_passed_on_and_what_was_not_done_is_given_back() {
     let sandbox = Sandbox::new();
     // Being interrupted is no failure of the message: it does not die of it.

@@ -153,6 +153,7 @@ impl<'a> Engine<'a> {
     fn stop(&mut self, stop: Stop) {
         match (&self.stop, stop) {
             (None, stop) => self.stop = Some(stop),
+            (Some(Stop::Failed(told)), Stop::Failed(error)) if told.to_string() == error.to_string() => {}
             (Some(Stop::Failed(_)), Stop::Failed(error)) => self.sinks.report(error),
             (Some(_), stop @ Stop::Failed(_)) => self.stop = Some(stop),
             (Some(_), _) => {}

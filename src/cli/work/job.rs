@@ -23,6 +23,9 @@ const CHUNK: usize = 16 << 10;
 /// How much is read from a job that has ended: more than a pipe holds is from a process that it has left behind.
 const MOST_AFTER_THE_END: usize = 1 << 20;
 
+/// Says that the file is no program, without which some systems refuse it; Linux before 6.3 does not know it.
+const MFD_NOEXEC_SEAL: u32 = 8;
+
 /// A message that is ours.
 pub(super) struct Message {
     pub(super) lease: LeaseId,
@@ -132,7 +135,12 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
 /// The message as a file in memory, open at its start. A job may read it or not, and nobody has to feed it.
 fn input(body: &[u8]) -> Result<File> {
     let failed = |error: std::io::Error| Error::io("hand a message to a job", error);
-    let mut file: File = memfd_create(c"ipcq-message", MFdFlags::MFD_CLOEXEC).map_err(|e| failed(e.into()))?.into();
+    let create = |flags| memfd_create(c"ipcq-message", flags);
+    let created = match create(MFdFlags::MFD_CLOEXEC | MFdFlags::from_bits_retain(MFD_NOEXEC_SEAL)) {
+        Err(Errno::EINVAL) => create(MFdFlags::MFD_CLOEXEC),
+        created => created,
+    };
+    let mut file: File = created.map_err(|errno| failed(errno.into()))?.into();
     if !body.is_empty() {
         file.write_all(body).and_then(|()| file.rewind()).map_err(failed)?;
     }
@@ -202,7 +210,11 @@ impl Job {
                 return Ok((0, false));
             }
             Ok(count) => count,
-            Err(errno) => return Ok((0, errno == Errno::EINTR)),
+            Err(errno @ (Errno::EAGAIN | Errno::EINTR)) => return Ok((0, errno == Errno::EINTR)),
+            Err(_) => {
+                pipe.descriptor = None;
+                return Ok((0, false));
+            }
         };
         if stream == Stream::Err {
             self.last_line.append(&chunk[..count]);
