@@ -3,10 +3,11 @@
 use crate::harness::{Done, Running, Sandbox, have, until};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A worker whose command is a shell script, with options in `options`; the words after the script are its arguments.
 fn worker(sandbox: &Sandbox, options: &str, script: &str) -> Command {
@@ -234,6 +235,45 @@ fn much_output_comes_whole_and_without_a_file_that_stays() {
     assert_eq!(done.code, 0);
     let expected = ["a", "b", "c"].map(|letter| letter.repeat(5_000_000));
     assert!(sorted(&done) == expected, "{} lines", done.text().lines().count());
+}
+
+#[test]
+fn what_a_job_wrote_just_before_its_end_is_not_lost() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs a");
+    // As much as fits into a pipe, for the worker does not read meanwhile.
+    let script = until_go("touch there", "head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2; touch written");
+    let worker = start(&sandbox, "jobs -t 0", &script);
+    until_there(&sandbox.path("there"));
+    worker.signal("STOP");
+    fs::write(sandbox.path("go"), "").unwrap();
+    until_there(&sandbox.path("written"));
+    worker.signal("CONT");
+    let done = worker.end();
+    assert_eq!((done.code, done.out.len()), (0, 60_000));
+    assert!(done.err.starts_with(&"\0".repeat(60_000)));
+}
+
+#[test]
+fn a_worker_is_woken_for_output_while_it_waits_for_messages() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs a");
+    nix::unistd::mkfifo(&sandbox.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut worker = start(&sandbox, "jobs -t 0 -j 2 --tag", "exec cat fifo");
+    let mut lines = BufReader::new(worker.child().stdout.take().unwrap()).lines();
+    let mut fifo = fs::OpenOptions::new().write(true).open(sandbox.path("fifo")).unwrap();
+    let mut times = Vec::new();
+    for number in 0..11 {
+        let start = Instant::now();
+        fifo.write_all(format!("{number}\n").as_bytes()).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), format!("1\t{number}"));
+        times.push(start.elapsed());
+    }
+    drop(fifo);
+    assert_eq!(worker.end().code, 0);
+    times.sort();
+    // Without a wake-up it would be nearly the 100 ms or more after which sleepers look again.
+    assert!(times[5] < Duration::from_millis(60), "{times:?}");
 }
 
 #[test]

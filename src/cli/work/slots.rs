@@ -178,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_comes_when_it_is_not_needed_any_more_goes_back() {
+        let client = Client::new(1).unwrap();
+        let mut slots = Slots::new(8, Some(client.clone())).unwrap();
+        let own = slots.acquire();
+        assert!(slots.acquire().is_empty());
+        wait_for_token(&slots);
+        own.into_iter().for_each(|permit| slots.release(permit));
+        slots.arrived(true);
+        assert!(matches!(slots.acquire()[..], [Permit::Own]));
+        assert_eq!(client.available().unwrap(), 1);
+    }
+
+    #[test]
     fn with_make_there_are_not_more_than_was_said_all_the_same() {
         let client = Client::new(4).unwrap();
         let mut slots = Slots::new(1, Some(client.clone())).unwrap();
