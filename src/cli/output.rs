@@ -42,6 +42,15 @@ impl Output {
 
     /// Writes all of `bytes`, or says how far it got.
     pub(super) fn write(&mut self, bytes: &[u8]) -> std::result::Result<(), Unwritten> {
+        self.write_unless(bytes, || false)
+    }
+
+    /// The same, which ends with an error when a signal interrupts it and `give_up` then says so.
+    pub(super) fn write_unless(
+        &mut self,
+        bytes: &[u8],
+        give_up: impl Fn() -> bool,
+    ) -> std::result::Result<(), Unwritten> {
         let Output { path, file } = self;
         let name = || path.as_ref().map_or_else(|| "standard output".to_owned(), printable);
         let failed = |written, errno| match errno {
@@ -61,7 +70,7 @@ impl Output {
         }
         let stdout = io::stdout();
         let descriptor = file.as_ref().map_or(stdout.as_fd(), AsFd::as_fd);
-        write_to(descriptor, bytes).map_err(|(written, errno)| failed(written, errno))
+        write_to(descriptor, bytes, give_up).map_err(|(written, errno)| failed(written, errno))
     }
 
     /// Takes the last `bytes` bytes away again, where that is possible: they are the start of a
@@ -77,14 +86,22 @@ impl Output {
 }
 
 /// Writes all of `bytes`, or says how far it got and why.
-pub(super) fn write_to(descriptor: BorrowedFd<'_>, bytes: &[u8]) -> std::result::Result<(), (usize, Errno)> {
+pub(super) fn write_to(
+    descriptor: BorrowedFd<'_>,
+    bytes: &[u8],
+    give_up: impl Fn() -> bool,
+) -> std::result::Result<(), (usize, Errno)> {
     let mut written = 0;
     while written < bytes.len() {
         match nix::unistd::write(descriptor, &bytes[written..]) {
             Ok(length) => written += length,
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => {
-                process::wait_until(PollFlags::POLLOUT, descriptor).map_err(|errno| (written, errno))?
+            Err(errno @ (Errno::EINTR | Errno::EAGAIN)) => {
+                if errno == Errno::EAGAIN {
+                    process::wait_until(PollFlags::POLLOUT, descriptor).map_err(|errno| (written, errno))?;
+                }
+                if give_up() {
+                    return Err((written, Errno::EINTR));
+                }
             }
             Err(errno) => return Err((written, errno)),
         }

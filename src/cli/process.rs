@@ -130,6 +130,11 @@ impl Signals {
         (ASKED_TO_END.load(Ordering::SeqCst), Signal::try_from(LAST_ENDING.load(Ordering::SeqCst)).ok())
     }
 
+    /// Whether we have been asked to end more than once: what cannot be finished now is to be given up.
+    pub(super) fn insist() -> bool {
+        ASKED_TO_END.load(Ordering::SeqCst) > 1
+    }
+
     /// To be called before looking what has happened, so that what happens then is told again.
     pub(super) fn clear(&self) {
         // It is empty if nothing has happened, which is as well.

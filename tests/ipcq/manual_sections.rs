@@ -593,6 +593,7 @@ On SIGTERM, SIGINT (Ctrl\-C) or SIGHUP a worker takes no more messages, waits fo
 dies of that signal.
 A second one is passed on to the jobs, and each further one too; a message whose job fails after that is given back,
 and does not become dead by it.
+Output that nobody takes is given up then, too.
 A signal that was ignored when the worker was started stays ignored.
 .PP
 Each job is a process group of its own, so that a Ctrl\-C in a terminal reaches the worker only and its jobs can

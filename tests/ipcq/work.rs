@@ -365,6 +365,20 @@ fn a_second_signal_is_passed_on_and_what_was_not_done_is_given_back() {
 }
 
 #[test]
+fn repeated_signals_end_a_worker_whose_output_nobody_takes() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs a");
+    let (mut worker, _reader) = sandbox.stuck("work jobs -- cat");
+    until("the worker has ended", || {
+        worker.signal("TERM");
+        worker.child().try_wait().unwrap().is_some()
+    });
+    let done = worker.end();
+    assert_eq!((done.code, report(&done)), (143, "ipcq: 0 done, 0 retried, 0 dead, 1 given back"));
+    assert_eq!(sandbox.ok("get jobs -a"), "a\n");
+}
+
+#[test]
 fn a_control_c_of_the_terminal_does_not_reach_the_jobs() {
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.ok("put jobs a");

@@ -180,6 +180,8 @@ impl<'a> Engine<'a> {
         if may_have_ended {
             self.obey();
             self.finish_jobs()?;
+            // Writing may have taken until another signal came.
+            self.obey();
         }
         match self.sinks.broken() {
             Some(Broken::Pipe) => self.stop(Stop::BrokenPipe),

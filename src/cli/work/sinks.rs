@@ -2,11 +2,13 @@
 
 use super::super::exit::report;
 use super::super::output::{Output, Unwritten, write_to};
+use super::super::process::Signals;
 use super::collected::Collected;
 use super::events::Stream;
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use std::fmt::Display;
+use std::io;
 use std::os::fd::AsFd;
 
 /// Why standard output cannot be written to.
@@ -16,7 +18,7 @@ pub(super) enum Broken {
     Pipe,
     /// Something else, which nobody has been told yet.
     Failed(Error),
-    /// The same, and it has been told.
+    /// Something that has been told, or need not be.
     Told,
 }
 
@@ -37,14 +39,19 @@ impl Sinks {
         let Sinks { out, progress, broken } = self;
         progress.aside(|| match stream {
             Stream::Err => {
-                let _ = write_to(std::io::stderr().as_fd(), bytes);
+                let _ = write_to(io::stderr().as_fd(), bytes, Signals::insist);
                 true
             }
             Stream::Out if broken.is_some() => false,
-            Stream::Out => match out.write(bytes) {
+            Stream::Out => match out.write_unless(bytes, Signals::insist) {
                 Ok(()) => true,
                 Err(Unwritten { error, .. }) => {
-                    *broken = Some(error.map_or(Broken::Pipe, Broken::Failed));
+                    *broken = Some(match error {
+                        None => Broken::Pipe,
+                        // The signals that interrupted it say what happens next.
+                        Some(Error::Io { source, .. }) if source.kind() == io::ErrorKind::Interrupted => Broken::Told,
+                        Some(error) => Broken::Failed(error),
+                    });
                     false
                 }
             },
