@@ -5,19 +5,22 @@
 //! `IPCQ_WORK_STORM=20000 cargo test --release --test ipcq work_storm -- --nocapture`.
 
 use crate::harness::{Random, Running, Sandbox};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use std::collections::HashSet;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Messages, if IPCQ_WORK_STORM does not say how many.
-const MESSAGES: usize = 400;
+const MESSAGES: usize = 600;
 /// Workers at a time, with four jobs each.
 const WORKERS: usize = 4;
 /// Messages for each kill, or so.
-const MESSAGES_PER_KILL: u64 = 20;
+const MESSAGES_PER_KILL: u64 = 8;
 /// How long the storm may take for each message.
 const MOST_PER_MESSAGE: Duration = Duration::from_millis(200);
 
@@ -46,18 +49,10 @@ impl Storm {
             let pid = worker.pid();
             self.ever.lock().unwrap().insert(pid);
             self.workers.lock().unwrap().push(pid);
-            let mut child = worker.into_child();
-            let output = {
-                // It is not reaped, and so its number not used again, before it is off the list.
-                let status = nix::sys::wait::waitid(
-                    nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(pid as i32)),
-                    nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT,
-                );
-                status.unwrap();
-                self.workers.lock().unwrap().retain(|worker| *worker != pid);
-                child.stdin.take();
-                child.wait_with_output().unwrap()
-            };
+            // It is not reaped, and so its number not used again, before it is off the list.
+            waitid(Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+            self.workers.lock().unwrap().retain(|worker| *worker != pid);
+            let output = worker.into_child().wait_with_output().unwrap();
             match output.status.code() {
                 Some(0) => break,
                 Some(code) => panic!("exit code {code}: {}", String::from_utf8_lossy(&output.stderr)),
@@ -82,9 +77,7 @@ impl Storm {
         };
         // Noted first: what it leaves behind may be seen at once. A job may have ended meanwhile, which is no harm.
         self.killed.lock().unwrap().insert(victim);
-        let kill = Command::new("kill").args(["-KILL", &victim.to_string()]).stderr(Stdio::null()).status();
-        drop(workers);
-        kill.unwrap();
+        let _ = kill(Pid::from_raw(victim as i32), Signal::SIGKILL);
     }
 }
 
@@ -118,7 +111,7 @@ fn in_a_storm_of_kills_every_message_is_done_and_only_the_killed_cause_repetitio
                 storm.kill_one(&mut random);
                 next = done + 1 + random.below(2 * MESSAGES_PER_KILL);
             }
-            std::thread::sleep(Duration::from_micros(random.below(20_000)));
+            std::thread::sleep(Duration::from_micros(random.below(10_000)));
         }
     });
     let time = start.elapsed();
