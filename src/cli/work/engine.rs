@@ -48,15 +48,15 @@ pub(super) struct Tally {
 
 /// A worker.
 pub(super) struct Engine<'a> {
-    pub(super) queue: &'a mut dyn Queue,
-    pub(super) starter: Starter,
-    pub(super) slots: Slots,
-    pub(super) sinks: Sinks,
-    pub(super) events: Events,
-    pub(super) signals: Signals,
-    pub(super) retries: Retries,
+    queue: &'a mut dyn Queue,
+    starter: Starter,
+    slots: Slots,
+    sinks: Sinks,
+    events: Events,
+    signals: Signals,
+    retries: Retries,
     /// How long to wait for work.
-    pub(super) patience: Option<Duration>,
+    patience: Option<Duration>,
     /// Those that run, by their numbers.
     jobs: Vec<Option<Job>>,
     tally: Tally,
@@ -109,7 +109,7 @@ impl<'a> Engine<'a> {
         let mut happened = Vec::new();
         let mut idle_since = Instant::now();
         loop {
-            if let Err(error) = self.see_to(&happened) {
+            if let Err(error) = self.see_to(&std::mem::take(&mut happened)) {
                 self.stop(Stop::Failed(error));
             }
             if self.stop.is_some() {
@@ -127,6 +127,8 @@ impl<'a> Engine<'a> {
                 Err(error) => self.stop(Stop::Failed(error)),
                 Ok(Started::Jobs) => happened = self.events.ready(),
                 Ok(Started::NoSlot) => happened = self.events.wait(),
+                // None will come any more.
+                Ok(Started::NoMessage) if self.stop.is_some() => {}
                 Ok(Started::NoMessage) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
                     self.stop(Stop::Idle);
                 }
