@@ -7,12 +7,21 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// What is tried on a bad file; `QUEUE` stands for it.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 18] = [
     "put QUEUE message",
     "put QUEUE message --create --timeout 0",
     "put QUEUE --lines",
     "get QUEUE --timeout 0",
     "get QUEUE --create --timeout 0",
+    "get QUEUE --lease --timeout 0",
+    "ack QUEUE 1",
+    "nack QUEUE 1 2.2 --delay 1s",
+    "extend QUEUE 1 1s",
+    "join QUEUE",
+    "produce QUEUE -- true",
+    "peek QUEUE",
+    "retry QUEUE --all",
+    "purge QUEUE",
     "close QUEUE",
     "stat QUEUE",
     "rm QUEUE",

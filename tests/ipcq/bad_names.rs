@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 /// Asserts that every command refuses the queue `name` with a line that says `why`, and that nothing is made.
 fn is_refused(name: impl AsRef<OsStr>, why: &str) {
     let sandbox = Sandbox::new();
-    for command in ["create", "put", "get", "close", "rm", "stat"] {
+    for command in ["create", "put", "get", "close", "rm", "stat", "join", "peek", "purge"] {
         for create in [false, true] {
             let options: &[&str] = match command {
                 "put" | "get" if create => &["--create", "--timeout=0"],
@@ -75,7 +75,7 @@ fn a_leading_dot() {
 #[test]
 fn a_leading_dash_is_taken_for_a_flag() {
     let sandbox = Sandbox::new();
-    for command in ["create", "put", "get", "close", "rm", "stat"] {
+    for command in ["create", "put", "get", "close", "rm", "stat", "join", "peek", "purge"] {
         let done = sandbox.run(&format!("{command} -x"));
         assert!(done.refusal(2).starts_with("unexpected argument '-x' found"), "{done:?}");
     }
@@ -84,7 +84,7 @@ fn a_leading_dash_is_taken_for_a_flag() {
 #[test]
 fn a_path_through_a_directory_that_is_not_there() {
     let sandbox = Sandbox::new();
-    for command in ["put", "get", "close", "rm", "stat"] {
+    for command in ["put", "get", "close", "rm", "stat", "join", "peek", "purge"] {
         let done = sandbox.run(&format!("{command} a/../b"));
         assert!(done.refusal(4).starts_with("no queue 'a/../b'"), "{done:?}");
     }

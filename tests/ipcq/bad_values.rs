@@ -202,7 +202,7 @@ fn options_that_contradict_each_other() {
 
 #[test]
 fn an_option_that_there_is_not() {
-    for command in ["create", "put", "get", "close", "rm", "stat"] {
+    for command in ["create", "put", "get", "close", "rm", "stat", "ack", "nack", "join", "produce", "peek", "purge"] {
         is_refused(&[command, "jobs", "--frobnicate"], &["unexpected argument '--frobnicate'", "--help')"]);
         is_refused(&[command, "jobs", "-X"], &["unexpected argument '-X'", "--help')"]);
     }
@@ -230,14 +230,17 @@ fn no_command() {
 
 #[test]
 fn no_queue() {
-    for command in ["create", "put", "get", "close", "rm", "stat"] {
+    for command in [
+        "create", "put", "get", "close", "rm", "stat", "ack", "nack", "extend", "join", "produce", "peek", "retry",
+        "purge",
+    ] {
         is_refused(&[command], &["<QUEUE>", &format!("(see 'ipcq {command} --help')")]);
     }
 }
 
 #[test]
 fn a_queue_too_many() {
-    for command in ["create", "close"] {
+    for command in ["create", "close", "join", "peek", "purge", "produce"] {
         let arguments = [command, "other", "another"];
         is_refused(&arguments, &["unexpected argument 'another'", &format!("(see 'ipcq {command} --help')")]);
     }

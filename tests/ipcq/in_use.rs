@@ -147,7 +147,18 @@ fn under_their_hands(what: &str, all: bool, damage: impl Fn(&File)) {
     assert!(!all || done.iter().all(|done| done.code == 2));
     done.iter().for_each(|done| assert_ended_decently(done, what));
     for queue in QUEUES {
-        for command in ["put QUEUE x -t 0.1", "get QUEUE -t 0.1", "get QUEUE -a", "stat QUEUE", "close QUEUE"] {
+        for command in [
+            "put QUEUE x -t 0.1",
+            "get QUEUE -t 0.1",
+            "get QUEUE -a",
+            "get QUEUE --lease -t 0.1",
+            "ack QUEUE 1",
+            "join QUEUE -t 0.1",
+            "peek QUEUE --leased",
+            "purge QUEUE",
+            "stat QUEUE",
+            "close QUEUE",
+        ] {
             let command = command.replace("QUEUE", queue);
             assert_ended_decently(&sandbox.run(&command), &format!("{what}, {command}"));
         }

@@ -24,11 +24,20 @@ const BOB: User = User { number: 21002, is_member: true };
 const STRANGER: User = User { number: 21003, is_member: false };
 
 /// What is tried where nobody is to get through; all of it on the queue `jobs`.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 17] = [
     "put jobs message --timeout 0",
     "put jobs message --create --timeout 0",
     "put jobs --lines",
     "get jobs --timeout 0",
+    "get jobs --lease --timeout 0",
+    "ack jobs 1",
+    "nack jobs 1 2.2 --delay 1s",
+    "extend jobs 1 1s",
+    "join jobs",
+    "produce jobs -- true",
+    "peek jobs",
+    "retry jobs --all",
+    "purge jobs",
     "close jobs",
     "stat jobs",
     "rm jobs",

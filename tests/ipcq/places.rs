@@ -190,7 +190,19 @@ fn the_directory_of_a_path_is_not_made() {
 
 #[test]
 fn nothing_but_create_makes_a_directory() {
-    for command in ["ls", "ls --json", "put jobs message", "get jobs", "close jobs", "stat jobs", "rm jobs"] {
+    for command in [
+        "ls",
+        "ls --json",
+        "put jobs message",
+        "get jobs",
+        "ack jobs 1",
+        "join jobs",
+        "produce jobs -- true",
+        "peek jobs",
+        "close jobs",
+        "stat jobs",
+        "rm jobs",
+    ] {
         let sandbox = Sandbox::new();
         let done = sandbox.run(command);
         assert_eq!((done.code, done.text()), (if command.starts_with("ls") { 0 } else { 4 }, ""), "{command}");

@@ -128,8 +128,24 @@ fn a_queue_that_was_removed_is_no_queue_for_those_who_come_later() {
     sandbox.ok("create jobs");
     sandbox.ok("put jobs hello");
     sandbox.ok("rm jobs");
-    for command in ["put jobs hello", "put jobs", "get jobs", "get jobs --follow", "close jobs", "rm jobs", "stat jobs"]
-    {
+    for command in [
+        "put jobs hello",
+        "put jobs",
+        "get jobs",
+        "get jobs --follow",
+        "get jobs --lease",
+        "ack jobs 1",
+        "nack jobs 1",
+        "extend jobs 1 1s",
+        "join jobs",
+        "produce jobs -- true",
+        "peek jobs",
+        "retry jobs --all",
+        "purge jobs",
+        "close jobs",
+        "rm jobs",
+        "stat jobs",
+    ] {
         let done = sandbox.run(command);
         assert!(done.refusal(4).starts_with("no queue 'jobs' (create it with 'ipcq create jobs'"), "{done:?}");
     }
