@@ -100,7 +100,7 @@ impl LocalQueue {
     }
 
     /// Puts every message where it belongs by now: what is dead or due is not always known before somebody looks.
-    fn bring_back(&mut self) -> Result<()> {
+    pub(super) fn bring_back(&mut self) -> Result<()> {
         self.return_leases_of_the_dead()?;
         self.look_at_clock()
     }

@@ -503,7 +503,7 @@ impl Queue for LocalQueue {
 
     fn status(&mut self, deadline: Deadline) -> Result<Status> {
         self.locked(deadline, |queue| {
-            queue.look_at_clock()?;
+            queue.bring_back()?;
             queue.status_now()
         })
     }

@@ -68,6 +68,19 @@ fn the_queue_is_closed_when_its_producer_has_been_killed() {
 }
 
 #[test]
+fn the_figures_say_so_without_anybody_asleep() {
+    let sandbox = closing();
+    let mut producer = producer(&sandbox, "put jobs -l", "x\n");
+    let input = producer.child().stdin.take();
+    assert_eq!(sandbox.stat("jobs", "closed"), false);
+    producer.signal("KILL");
+    producer.end();
+    drop(input);
+    assert_eq!(sandbox.stat("jobs", "closed"), true);
+    assert_eq!(sandbox.ok("get jobs -f"), "x\n");
+}
+
+#[test]
 fn the_last_of_several_producers_closes_the_queue() {
     let sandbox = closing();
     let mut producers: Vec<_> =
