@@ -238,6 +238,29 @@ fn a_get_whose_output_fails_and_that_is_killed_at_any_instruction_loses_nothing(
 }
 
 #[test]
+fn leases_are_as_before_or_as_after_when_commands_are_killed_at_any_instruction() {
+    survive(
+        &[
+            // Leased or not, the message is there.
+            case(one, "get jobs --lease 1h"),
+            case(several, "get jobs --lease --owner 1"),
+            case(several, "get jobs -n 5 --lease 1h -o bodies"),
+            case(held_by_the_dead, "get jobs --lease --shell"),
+            case(several_leased, "ack jobs 2 3").then(Step::LetsGoOf(2)),
+            case(several_leased, "ack jobs 2 99").code(2),
+            case(several_leased, "nack jobs 4 2 3"),
+            case(several_leased, "extend jobs 4 2 2h"),
+            case(several_leased, "get jobs --lease 1h"),
+            case(several_leased, "join jobs -t 0").code(1),
+            case(several_leased, "peek jobs --leased"),
+            // Who dies as a producer has closed the queue.
+            case(closing, "put jobs -l").input(b"a\nb\n").then(Step::Closes).puts(&["a", "b"]),
+        ],
+        150,
+    );
+}
+
+#[test]
 fn other_commands_that_are_killed_at_any_instruction_are_done_or_are_not() {
     survive(
         &[

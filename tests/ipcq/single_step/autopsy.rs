@@ -4,6 +4,7 @@ use super::states::{Messages, State, address, binary_body, place};
 use super::tracer::Snapshot;
 use crate::harness::Sandbox;
 use ipcq::error::Error;
+use ipcq::lease::{Cause, End, LeaseId, Reason, Shelf};
 use ipcq::message::Run;
 use ipcq::name::Address;
 use ipcq::open;
@@ -11,7 +12,7 @@ use ipcq::place::Place;
 use ipcq::queue::{Queue, Taken, Want};
 use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// All that can be seen of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Copies {
         let mut queue = open::open(&self.place, &self.address).map_err(wrong)?;
         let queue = queue.as_mut();
         let status = queue.status(None).map_err(wrong)?;
+        end_leases(queue).map_err(wrong)?;
         let last = binary_body(700);
         let put = match queue.put(&Run::whole(&last), true, Some(Instant::now())) {
             Err(Error::Removed { .. }) => return Ok(Sight::of(State::Removed)),
@@ -100,6 +102,15 @@ impl Copies {
         let figures = [status.ready, status.leased, status.put, status.got, status.returned];
         Ok(Sight { state, ids, figures })
     }
+}
+
+/// Gives back what is leased beyond the call that took it: nobody else is going to.
+fn end_leases(queue: &mut dyn Queue) -> ipcq::error::Result<()> {
+    let leased = queue.peek(Shelf::Leased, usize::MAX, None)?;
+    let leases = leased.iter().map(|message| LeaseId { message: message.id, attempt: message.handed_out });
+    let reason = Reason { cause: Cause::Returned, text: Vec::new() };
+    let end = End::Again { delay: Duration::ZERO, max_attempts: None, reason };
+    queue.end(&leases.collect::<Vec<_>>(), &end, None).map(drop)
 }
 
 /// The ids and the bodies of all messages.

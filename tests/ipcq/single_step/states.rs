@@ -133,6 +133,19 @@ pub(crate) fn several(sandbox: &Sandbox) -> State {
     State::Open([bodies(&[&long]), vec![binary_body(1000)], arguments, lines].concat())
 }
 
+/// The same, of which the first three, 2, 3 and 4, are leased.
+pub(crate) fn several_leased(sandbox: &Sandbox) -> State {
+    let state = several(sandbox);
+    assert_eq!(sandbox.ok("get jobs -n 3 --lease 1h -o bodies"), "2\n3\n4\n");
+    state
+}
+
+/// One that closes itself.
+pub(crate) fn closing(sandbox: &Sandbox) -> State {
+    sandbox.ok("create jobs --auto-close");
+    State::Open(Vec::new())
+}
+
 pub(crate) fn several_closed(sandbox: &Sandbox) -> State {
     let state = several(sandbox);
     sandbox.ok("close jobs");
