@@ -124,6 +124,9 @@ pub enum End {
     },
     /// The message is dead: kept aside.
     Dead(Reason),
+    /// The message is done with, and that is noted until [`crate::queue::Queue::forget_handed_on`]: so somebody else
+    /// can tell that a message of another queue, which was prepared for this one, is to be published.
+    HandedOn,
 }
 
 /// What became of messages whose leases ended.
@@ -142,26 +145,28 @@ pub struct Ended {
 pub struct Source {
     /// The identity of its queue.
     pub uuid: [u8; 16],
-    /// Its id.
-    pub id: u64,
+    /// Its lease.
+    pub lease: LeaseId,
     /// Where the queue is: an absolute path of at most [`Source::LONGEST_PATH`] bytes.
     pub path: Vec<u8>,
 }
 
 impl Source {
     /// The longest path that can be noted, in bytes: with the rest it fills 256 bytes.
-    pub const LONGEST_PATH: usize = 256 - 24;
+    pub const LONGEST_PATH: usize = 256 - 28;
 
-    /// Its bytes: identity, id, path.
+    /// Its bytes: identity, id, attempt, path.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        [&self.uuid[..], &self.id.to_ne_bytes(), &self.path].concat()
+        [&self.uuid[..], &self.lease.message.to_ne_bytes(), &self.lease.attempt.to_ne_bytes(), &self.path].concat()
     }
 
     /// What [`Source::encode`] has made.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Source> {
         let (uuid, rest) = bytes.split_first_chunk()?;
-        let (id, path) = rest.split_first_chunk()?;
-        Some(Source { uuid: *uuid, id: u64::from_ne_bytes(*id), path: path.to_vec() })
+        let (message, rest) = rest.split_first_chunk()?;
+        let (attempt, path) = rest.split_first_chunk()?;
+        let lease = LeaseId { message: u64::from_ne_bytes(*message), attempt: u32::from_ne_bytes(*attempt) };
+        Some(Source { uuid: *uuid, lease, path: path.to_vec() })
     }
 }
 

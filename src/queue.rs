@@ -297,11 +297,17 @@ pub trait Queue {
     /// `NotDead` if one of them is not dead.
     fn retry(&mut self, ids: Option<&[u64]>, deadline: Deadline) -> Result<u64>;
 
-    /// Removes a dead message.
+    /// Removes a dead message as [`End::HandedOn`] does a leased one: one that has been handed out as often as this says.
     ///
     /// # Errors
     /// `NotDead` if it is none.
-    fn forget_dead(&mut self, id: u64, deadline: Deadline) -> Result<()>;
+    fn hand_on_dead(&mut self, dead: LeaseId, deadline: Deadline) -> Result<()>;
+
+    /// Forgets that a message was handed on: what was prepared for it has been published.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
+    fn forget_handed_on(&mut self, lease: LeaseId, deadline: Deadline) -> Result<()>;
 
     /// Who takes part.
     ///
@@ -423,14 +429,13 @@ pub fn hand_on(
     run: &Run<'_>,
     deadline: Deadline,
 ) -> Result<bool> {
-    let source = from.source(lease)?;
-    hand_on_when(source, || from.end(&[lease], &End::Done, None).map(drop), to, run, deadline)
+    hand_on_when(from, lease, |from| from.end(&[lease], &End::HandedOn, None).map(drop), to, run, deadline)
 }
 
 /// The same for a dead message, which is removed.
 ///
 /// # Errors
-/// Those of [`Queue::prepare`] and [`Queue::forget_dead`]; then neither has happened.
+/// Those of [`Queue::prepare`] and [`Queue::hand_on_dead`]; then neither has happened.
 pub fn hand_on_dead(
     from: &mut dyn Queue,
     dead: LeaseId,
@@ -438,23 +443,25 @@ pub fn hand_on_dead(
     run: &Run<'_>,
     deadline: Deadline,
 ) -> Result<bool> {
-    let source = from.source(dead)?;
-    hand_on_when(source, || from.forget_dead(dead.message, None), to, run, deadline)
+    hand_on_when(from, dead, |from| from.hand_on_dead(dead, None), to, run, deadline)
 }
 
 fn hand_on_when(
-    source: Source,
-    finish: impl FnOnce() -> Result<()>,
+    from: &mut dyn Queue,
+    lease: LeaseId,
+    finish: impl FnOnce(&mut dyn Queue) -> Result<()>,
     to: &mut dyn Queue,
     run: &Run<'_>,
     deadline: Deadline,
 ) -> Result<bool> {
+    let source = from.source(lease)?;
     let Some(prepared) = to.prepare(run, &source, deadline)? else { return Ok(false) };
-    if let Err(error) = finish() {
+    if let Err(error) = finish(from) {
         to.resolve(prepared, false, None)?;
         return Err(error);
     }
     to.resolve(prepared, true, None)?;
+    from.forget_handed_on(lease, None)?;
     Ok(true)
 }
 

@@ -103,7 +103,7 @@ impl Mv {
             let delimiter = message.framing.delimiter();
             let payload: Vec<u8> = message.body.iter().copied().chain(delimiter).collect();
             let run = Run::stored(&payload, message.framing, 1, message.json);
-            let lease = LeaseId { message: message.id, attempt: 1 };
+            let lease = LeaseId { message: message.id, attempt: message.handed_out };
             if !queue::hand_on_dead(from, lease, to, &run, self.patience.deadline())? {
                 return Ok(Moved::NoRoom);
             }

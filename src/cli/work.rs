@@ -14,11 +14,12 @@ mod verdict;
 use super::arguments::{CreateIfMissing, Patience, QueueArgument};
 use super::exit::{Exit, report};
 use super::units::{parse_attempts, parse_count, parse_duration};
-use super::{Outcome, process};
+use super::{Outcome, completions, process};
 use crate::error::Result;
-use crate::name::printable;
+use crate::name::{Address, printable};
 use crate::place::Place;
 use crate::queue::Queue;
+use clap_complete::engine::ArgValueCompleter;
 use engine::{Engine, Stop, Tally};
 use job::Starter;
 use jobserver::Client;
@@ -63,6 +64,9 @@ pub(super) struct Work {
     /// Write each line of output as it comes, after the message's id and a tab
     #[arg(long)]
     tag: bool,
+    /// Put what a job writes to standard output into QUEUE2, as one message, together with the end of its message
+    #[arg(long, value_name = "QUEUE2", add = ArgValueCompleter::new(completions::queues), conflicts_with = "tag")]
+    out: Option<OsString>,
     /// Show a bar with rate and ETA on a terminal
     #[arg(long)]
     progress: bool,
@@ -84,7 +88,8 @@ impl Work {
         let (most, client) = make::parallelism(self.jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX)));
         let address = self.queue.address()?;
         let mut queue = self.create.open(place, &address)?;
-        let (stop, tally) = self.work(queue.as_mut(), most, client)?;
+        let out = self.out.as_ref().map(|out| self.create.open(place, &Address::parse(out)?)).transpose()?;
+        let (stop, tally) = self.work(queue.as_mut(), out, most, client)?;
         // Before we may die of a signal.
         drop(queue);
         let Tally { done, retried, dead, returned } = tally;
@@ -103,15 +108,21 @@ impl Work {
         }
     }
 
-    fn work(&self, queue: &mut dyn Queue, most: usize, client: Option<Client>) -> Result<(Stop, Tally)> {
-        let starter = Starter::new(Template::new(&self.command, queue.name()), self.tag)?;
+    fn work(
+        &self,
+        queue: &mut dyn Queue,
+        out: Option<Box<dyn Queue>>,
+        most: usize,
+        client: Option<Client>,
+    ) -> Result<(Stop, Tally)> {
+        let starter = Starter::new(Template::new(&self.command, queue.name()), self.tag, out.is_some())?;
         let slots = Slots::new(most, client)?;
         let sinks = Sinks::new(Progress::new(self.progress))?;
         let retries = Retries {
             max_attempts: self.max_attempts.or(queue.max_attempts()).unwrap_or(MAX_ATTEMPTS),
             backoff: self.backoff.unwrap_or(BACKOFF),
         };
-        let engine = Engine::new(queue, (starter, slots, sinks), retries, self.patience.limit())?;
+        let engine = Engine::new(queue, (starter, slots, sinks), retries, out, self.patience.limit())?;
         Ok(engine.run())
     }
 

@@ -148,6 +148,7 @@ fields! {
         GOT_SINCE "got since" CONTROL + 264, 8;
         GOT_BEFORE "got before" CONTROL + 272, 8;
         GOT_RATE "got rate" CONTROL + 280, 8;
+        HANDED_ON_ROOT "handed-on root" CONTROL + 288, 8;
     }
     /// A redo log.
     LOG_FIELDS {

@@ -50,6 +50,7 @@ impl LocalQueue {
                 reason,
             },
             End::Dead(reason) => Verdict::Dead { reason },
+            End::HandedOn => Verdict::HandedOn,
         };
         self.locked(deadline, |queue| {
             queue.look_at_clock()?;
@@ -83,10 +84,10 @@ impl LocalQueue {
         })
     }
 
-    pub(super) fn forget_dead_message(&mut self, id: u64, deadline: Deadline) -> Result<()> {
-        self.locked(deadline, |queue| match queue.store.purge_dead(id).map_err(|fault| queue.fault(fault))? {
+    pub(super) fn hand_on_dead_message(&mut self, dead: LeaseId, deadline: Deadline) -> Result<()> {
+        self.locked(deadline, |queue| match queue.store.hand_on_dead(dead).map_err(|fault| queue.fault(fault))? {
             true => Ok(()),
-            false => Err(Error::NotDead { id, name: queue.name.clone() }),
+            false => Err(Error::NotDead { id: dead.message, name: queue.name.clone() }),
         })
     }
 

@@ -457,8 +457,12 @@ impl Queue for LocalQueue {
         self.retry_dead(ids, deadline)
     }
 
-    fn forget_dead(&mut self, id: u64, deadline: Deadline) -> Result<()> {
-        self.forget_dead_message(id, deadline)
+    fn hand_on_dead(&mut self, dead: LeaseId, deadline: Deadline) -> Result<()> {
+        self.hand_on_dead_message(dead, deadline)
+    }
+
+    fn forget_handed_on(&mut self, lease: LeaseId, deadline: Deadline) -> Result<()> {
+        self.locked(deadline, |queue| queue.store.forget_handed_on(lease).map_err(|fault| queue.fault(fault)))
     }
 
     fn participants(&mut self, deadline: Deadline) -> Result<Participants> {

@@ -27,7 +27,7 @@ impl LocalQueue {
             )));
         }
         let uuid = self.store.stamp().uuid;
-        Ok(Source { uuid, id: lease.message, path: path.into_os_string().into_encoded_bytes() })
+        Ok(Source { uuid, lease, path: path.into_os_string().into_encoded_bytes() })
     }
 
     pub(super) fn prepare_run(&mut self, run: &Run<'_>, source: &Source, deadline: Deadline) -> Result<Option<u64>> {
@@ -95,39 +95,58 @@ impl LocalQueue {
             return Ok(true);
         }
         for (prepared, source) in self.store.prepared_by(owner).map_err(|fault| self.fault(fault))? {
-            let finished = match source.uuid == self.store.stamp().uuid {
-                true => {
-                    self.store.has_message(source.id).map(|is_there| !is_there).map_err(|fault| self.fault(fault))?
-                }
-                false => match is_finished(&source) {
-                    Some(finished) => finished,
-                    None => return Ok(false),
-                },
-            };
-            self.store.resolve(prepared, finished, false).map_err(|fault| self.fault(fault))?;
+            if source.uuid == self.store.stamp().uuid {
+                let publish = self.store.was_handed_on(source.lease).map_err(|fault| self.fault(fault))?;
+                self.store.resolve(prepared, publish, false).map_err(|fault| self.fault(fault))?;
+                self.store.forget_handed_on(source.lease).map_err(|fault| self.fault(fault))?;
+                continue;
+            }
+            let Some(mut other) = OtherQueue::of(&source) else { return Ok(false) };
+            let publish = other.has_handed_on(&source)?;
+            self.store.resolve(prepared, publish, false).map_err(|fault| self.fault(fault))?;
+            other.forget(&source)?;
         }
         Ok(true)
     }
 }
 
-/// Whether a message of another queue has been finished with. `None`: that cannot be told now.
-fn is_finished(source: &Source) -> Option<bool> {
-    let segment = SegmentFile::at(Path::new(OsStr::from_bytes(&source.path)));
-    let file = match segment.open() {
-        Ok(file) => file,
-        // Its queue has been removed, and with it the message.
-        Err(Error::NoSuchQueue { .. }) => return Some(true),
-        Err(_) => return None,
-    };
-    let mut queue = LocalQueue::at(segment, file).ok()?;
-    if queue.store.stamp().uuid != source.uuid {
-        return Some(true);
+/// The queue that a prepared message depends on, locked; or nothing, if it is gone.
+struct OtherQueue(Option<LocalQueue>);
+
+impl OtherQueue {
+    /// `None`: it cannot be looked at now.
+    fn of(source: &Source) -> Option<Self> {
+        let segment = SegmentFile::at(Path::new(OsStr::from_bytes(&source.path)));
+        let file = match segment.open() {
+            Ok(file) => file,
+            Err(Error::NoSuchQueue { .. }) => return Some(OtherQueue(None)),
+            Err(_) => return None,
+        };
+        let mut queue = LocalQueue::at(segment, file).ok()?;
+        if queue.store.stamp().uuid != source.uuid {
+            return Some(OtherQueue(None));
+        }
+        // Somebody may hold that lock and wait for ours.
+        if !lock::try_acquire(queue.store.memory().file()).ok()? {
+            return None;
+        }
+        // The lock is dropped with the file.
+        queue.catch_up().ok()?;
+        Some(OtherQueue(Some(queue)))
     }
-    // Somebody may hold that lock and wait for ours.
-    if !lock::try_acquire(queue.store.memory().file()).ok()? {
-        return None;
+
+    /// Whether the message was handed on. Of a queue that is gone nobody can tell; the message is gone, too.
+    fn has_handed_on(&mut self, source: &Source) -> Result<bool> {
+        match &mut self.0 {
+            Some(queue) => queue.store.was_handed_on(source.lease).map_err(|fault| queue.fault(fault)),
+            None => Ok(true),
+        }
     }
-    let is_there = queue.catch_up().ok().and_then(|()| queue.store.has_message(source.id).ok());
-    lock::release(queue.store.memory().file());
-    is_there.map(|is_there| !is_there)
+
+    fn forget(&mut self, source: &Source) -> Result<()> {
+        match &mut self.0 {
+            Some(queue) => queue.store.forget_handed_on(source.lease).map_err(|fault| queue.fault(fault)),
+            None => Ok(()),
+        }
+    }
 }

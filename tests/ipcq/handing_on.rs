@@ -57,7 +57,7 @@ fn what_is_prepared_is_not_to_be_seen_and_keeps_a_closed_queue_from_being_draine
     let follower = sandbox.asleep("get to -f");
     assert_eq!(sandbox.run("get to -t 0").code, 1, "it is neither there nor the end");
     sandbox.is_sound("to");
-    from.end(&[lease], &End::Done, None).unwrap();
+    from.end(&[lease], &End::HandedOn, None).unwrap();
     to.resolve(prepared, true, None).unwrap();
     follower.ends(0, "output");
     sandbox.is_sound("to");
@@ -82,7 +82,7 @@ fn who_dies_after_the_old_message_is_finished_with_has_put_the_new_one() {
     let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
     let lease = lease(from.as_mut());
     to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
-    from.end(&[lease], &End::Done, None).unwrap();
+    from.end(&[lease], &End::HandedOn, None).unwrap();
     drop((from, to));
     assert_eq!(sandbox.ok("get to -t 5"), "output");
     assert_eq!(sandbox.run("get from -t 0").code, 1);
@@ -113,6 +113,36 @@ fn a_second_worker_does_not_publish_what_the_first_one_left() {
     assert_eq!(second, LeaseId { attempt: 2, ..first });
     assert!(queue::hand_on(from.as_mut(), second, to.as_mut(), &Run::whole(b"of the second"), None).unwrap());
     assert_eq!(sandbox.ok("get to -a"), "of the second");
+}
+
+#[test]
+fn what_was_prepared_is_dropped_when_somebody_else_has_finished_with_the_message() {
+    let sandbox = two_queues();
+    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
+    let lease = lease(from.as_mut());
+    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    drop((from, to));
+    // Nobody has looked into the other queue yet.
+    assert_eq!(sandbox.ok("get from -t 5"), "input\n");
+    until("it is dropped", || sandbox.run("get to -t 0").code == 1 && sandbox.stat("to", "leased") == 0);
+    assert_eq!(sandbox.stat("to", "bytes"), 0);
+    sandbox.still_works("to");
+}
+
+#[test]
+fn nothing_stays_behind_of_what_was_handed_on() {
+    let sandbox = two_queues();
+    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
+    let lease = lease(from.as_mut());
+    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    from.end(&[lease], &End::HandedOn, None).unwrap();
+    drop((from, to));
+    assert_eq!(sandbox.ok("get to -t 5"), "output");
+    // An empty queue has no records at all, or verify complains.
+    let segment = std::fs::read(sandbox.queues().join("from")).unwrap();
+    let root = ipcq::local::CONTROL_FIELDS.iter().find(|field| field.name == "handed-on root").unwrap();
+    assert_eq!(segment[root.offset as usize..][..8], [0; 8]);
+    sandbox.is_sound("from");
 }
 
 #[test]

@@ -2,19 +2,22 @@
 
 use super::super::process::Signals;
 use super::events::{Events, Source};
-use super::job::{Job, Message, NotStarted, Starter};
+use super::job::{Claim, Job, Message, NotStarted, Starter};
 use super::sinks::{Broken, Sinks};
 use super::slots::{Permit, Slots};
 use super::verdict::{Retries, Verdict};
 use crate::error::{Error, Result};
 use crate::lease::{Cause, End, Ended, Holder, LeaseId, Reason, Terms};
-use crate::queue::{Deadline, Queue, Taken, Want};
+use crate::message::Run;
+use crate::queue::{self, Deadline, Queue, Taken, Want};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// Bytes of messages that are taken at once.
 const BATCH: u64 = 1 << 20;
+/// How long to wait for room in another queue before looking whether a signal has come.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(100);
 
 /// Why a worker takes no more messages.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(super) struct Engine<'a> {
     events: Events,
     signals: Signals,
     retries: Retries,
+    /// Where what jobs write is put, if not to our standard output.
+    out: Option<Box<dyn Queue>>,
     /// How long to wait for work.
     patience: Option<Duration>,
     /// Those that run, by their numbers.
@@ -81,6 +86,7 @@ impl<'a> Engine<'a> {
         queue: &'a mut dyn Queue,
         (starter, slots, sinks): (Starter, Slots, Sinks),
         retries: Retries,
+        out: Option<Box<dyn Queue>>,
         patience: Option<Duration>,
     ) -> Result<Self> {
         let events = Events::new()?;
@@ -96,6 +102,7 @@ impl<'a> Engine<'a> {
             events,
             signals,
             retries,
+            out,
             patience,
             jobs: Vec::new(),
             tally: Tally::default(),
@@ -266,20 +273,20 @@ impl<'a> Engine<'a> {
             // Bytes that belong to the message alone, without a copy of them.
             let length = frame.run(&payload).messages().next().map_or(0, <[u8]>::len);
             payload.truncate(length);
-            let lease = LeaseId { message: frame.first_id, attempt: frame.attempt };
-            messages.push(Message { lease, body: payload });
+            let lease = LeaseId { message: frame.first_id, attempt: frame.handed_out };
+            messages.push(Message { claim: Claim { lease, attempt: frame.attempt }, body: payload });
         }
         self.queue.keep(messages.len() as u64, Terms { until: None, holder: Holder::This }, true, None)?;
         Ok(messages)
     }
 
     /// Starts the job for a message, or says what is to become of that instead.
-    fn start_job(&mut self, message: Message, permit: Permit) -> Option<(LeaseId, Verdict)> {
-        let lease = message.lease;
+    fn start_job(&mut self, message: Message, permit: Permit) -> Option<(Claim, Verdict)> {
+        let claim = message.claim;
         if self.stop.is_some() {
             // An earlier one of those that were taken with it showed that there is no going on.
             self.slots.release(permit);
-            return Some((lease, Verdict::Returned));
+            return Some((claim, Verdict::Returned));
         }
         let number = self.jobs.iter().position(Option::is_none).unwrap_or(self.jobs.len());
         let (reason, permit) = match self.starter.start(&message, number, permit, &self.events) {
@@ -307,12 +314,12 @@ impl<'a> Engine<'a> {
                 Verdict::Returned
             }
         };
-        Some((lease, verdict))
+        Some((claim, verdict))
     }
 
     /// Sees to the jobs that have ended.
     fn finish_jobs(&mut self) -> Result<()> {
-        let mut verdicts = Vec::new();
+        let (mut verdicts, mut outputs) = (Vec::new(), Vec::new());
         let mut failure = Ok(());
         for place in &mut self.jobs {
             let Some(status) = place.as_ref().and_then(Job::ended) else { continue };
@@ -320,50 +327,98 @@ impl<'a> Engine<'a> {
             let written = job.finish_output(&mut self.sinks);
             let is_delivered = job.is_delivered && written.is_ok();
             failure = failure.and(written);
-            let verdict = match self.retries.judge(status, job.lease.attempt, || job.last_line()) {
+            let verdict = match self.retries.judge(status, job.claim.attempt, || job.last_line()) {
                 _ if !is_delivered => Verdict::Returned,
                 Verdict::Again(..) if job.is_interrupted => Verdict::Returned,
                 verdict => verdict,
             };
-            verdicts.push((job.lease, verdict));
+            if let (Verdict::Done, true) = (&verdict, self.out.is_some()) {
+                outputs.push((job.claim, job.take_output()));
+            } else {
+                verdicts.push((job.claim, verdict));
+            }
             self.slots.release(job.permit);
         }
         self.end(verdicts)?;
+        for (claim, output) in outputs {
+            self.hand_on(claim, output)?;
+        }
         failure
     }
 
     /// Ends leases, those of messages that are done with all at once.
-    fn end(&mut self, verdicts: Vec<(LeaseId, Verdict)>) -> Result<()> {
+    fn end(&mut self, verdicts: Vec<(Claim, Verdict)>) -> Result<()> {
         if verdicts.is_empty() {
             return Ok(());
         }
         let (done, others): (Vec<_>, Vec<_>) =
             verdicts.into_iter().partition(|(_, verdict)| matches!(verdict, Verdict::Done));
-        let done: Vec<LeaseId> = done.into_iter().map(|(lease, _)| lease).collect();
+        let done: Vec<Claim> = done.into_iter().map(|(claim, _)| claim).collect();
         if !done.is_empty() {
-            match self.queue.end(&done, &End::Done, None) {
+            let leases: Vec<LeaseId> = done.iter().map(|claim| claim.lease).collect();
+            match self.queue.end(&leases, &End::Done, None) {
                 // One of them is not ours any more, so none was ended.
                 Err(Error::NotLeased { .. }) if done.len() > 1 => {
-                    for lease in &done {
-                        self.end_one(*lease, &Verdict::Done)?;
+                    for claim in &done {
+                        self.end_one(*claim, &Verdict::Done)?;
                     }
                 }
                 ended => self.count(ended, &Verdict::Done)?,
             }
         }
-        for (lease, verdict) in others {
-            self.end_one(lease, &verdict)?;
+        for (claim, verdict) in others {
+            self.end_one(claim, &verdict)?;
         }
-        let Tally { done, dead, .. } = self.tally;
-        self.sinks.progress.show(done + dead, self.queue);
+        self.show_progress();
         Ok(())
     }
 
-    fn end_one(&mut self, lease: LeaseId, verdict: &Verdict) -> Result<()> {
+    fn show_progress(&mut self) {
+        let Tally { done, dead, .. } = self.tally;
+        self.sinks.progress.show(done + dead, self.queue);
+    }
+
+    /// Puts what a job has written into the other queue, together with the end of its message.
+    fn hand_on(&mut self, claim: Claim, output: Result<Vec<u8>>) -> Result<()> {
+        let Some(out) = &mut self.out else { return Ok(()) };
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                self.end_one(claim, &Verdict::Returned)?;
+                return Err(error);
+            }
+        };
+        if output.len() as u64 > out.capacity() {
+            let text = format!("its output of {} bytes is more than the capacity of '{}'", output.len(), out.name());
+            return self.end_one(claim, &Verdict::Dead(Reason { cause: Cause::Exit(0), text: text.into_bytes() }));
+        }
+        loop {
+            // Not for ever at once: a signal may ask us to end.
+            let deadline = Instant::now() + LOOK_FOR_SIGNALS;
+            match queue::hand_on(self.queue, claim.lease, out.as_mut(), &Run::whole(&output), Some(deadline)) {
+                Ok(false) | Err(Error::LockTimeout { .. }) if self.signals.asked_to_end().0 == 0 => {}
+                Ok(false) | Err(Error::LockTimeout { .. }) => return self.end_one(claim, &Verdict::Returned),
+                Ok(true) => {
+                    let ended = Ok(Ended { done: 1, ..Ended::default() });
+                    self.count(ended, &Verdict::Done)?;
+                    self.show_progress();
+                    return Ok(());
+                }
+                Err(lost @ Error::NotLeased { .. }) => return self.count(Err(lost), &Verdict::Done),
+                Err(error) => {
+                    self.end_one(claim, &Verdict::Returned)?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn end_one(&mut self, claim: Claim, verdict: &Verdict) -> Result<()> {
+        let lease = claim.lease;
         let end = self.retries.end(verdict);
         let ended = self.queue.end(&[lease], &end, None);
         if let (Ok(Ended { dead: 1.., .. }), End::Again { reason, .. } | End::Dead(reason)) = (&ended, &end) {
-            self.sinks.report(format_args!("message {} is dead: {}", lease.message, described(reason, lease.attempt)));
+            self.sinks.report(format_args!("message {} is dead: {}", lease.message, described(reason, claim.attempt)));
         }
         self.count(ended, verdict)
     }

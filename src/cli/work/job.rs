@@ -26,9 +26,17 @@ const MOST_AFTER_THE_END: usize = 1 << 20;
 /// Says that the file is no program, without which some systems refuse it; Linux before 6.3 does not know it.
 const MFD_NOEXEC_SEAL: u32 = 8;
 
+/// What makes a message ours.
+#[derive(Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) lease: LeaseId,
+    /// How often the message has been handed out, this time included, since it was put or last retried.
+    pub(super) attempt: u32,
+}
+
 /// A message that is ours.
 pub(super) struct Message {
-    pub(super) lease: LeaseId,
+    pub(super) claim: Claim,
     pub(super) body: Vec<u8>,
 }
 
@@ -47,12 +55,14 @@ pub(super) struct Starter {
     template: Template,
     attributes: PosixSpawnAttr,
     tag: bool,
+    /// What a job writes to standard output is kept until the job has ended, for whoever asks for it.
+    keeps_output: bool,
 }
 
 impl Starter {
-    pub(super) fn new(template: Template, tag: bool) -> Result<Self> {
+    pub(super) fn new(template: Template, tag: bool, keeps_output: bool) -> Result<Self> {
         let attributes = attributes().map_err(|errno| Error::io("prepare to run a command", errno))?;
-        Ok(Starter { template, attributes, tag })
+        Ok(Starter { template, attributes, tag, keeps_output })
     }
 
     /// Runs the command for a message, as the job with this number.
@@ -63,20 +73,22 @@ impl Starter {
         permit: Permit,
         events: &Events,
     ) -> std::result::Result<Job, (NotStarted, Permit)> {
-        let Message { lease, body } = message;
-        let Some(command) = self.template.command(*lease, body) else {
+        let Message { claim, body } = message;
+        let id = claim.lease.message;
+        let Some(command) = self.template.command(id, claim.attempt, body) else {
             return Err((NotStarted::Message("the message has a NUL, which no argument can have"), permit));
         };
         match self.spawn(&command, body, number, events) {
             Err(reason) => Err((reason, permit)),
-            Ok((pid, [out, err])) => {
-                let route = |stream| Route::new(stream, self.tag.then(|| format!("{}\t", lease.message).into_bytes()));
+            Ok((pid, [out_pipe, err_pipe])) => {
+                let route = |stream| Route::new(stream, self.tag.then(|| format!("{id}\t").into_bytes()));
+                let out = if self.keeps_output { Route::kept() } else { route(Stream::Out) };
                 Ok(Job {
-                    lease: *lease,
+                    claim: *claim,
                     pid,
                     permit,
-                    out: Pipe { descriptor: Some(out), route: route(Stream::Out) },
-                    err: Pipe { descriptor: Some(err), route: route(Stream::Err) },
+                    out: Pipe { descriptor: Some(out_pipe), route: out },
+                    err: Pipe { descriptor: Some(err_pipe), route: route(Stream::Err) },
                     last_line: LastLine::default(),
                     is_delivered: true,
                     is_interrupted: false,
@@ -163,7 +175,7 @@ struct Pipe {
 
 /// A command that runs.
 pub(super) struct Job {
-    pub(super) lease: LeaseId,
+    pub(super) claim: Claim,
     pub(super) permit: Permit,
     /// Whether all that it wrote to standard output so far could be written on.
     pub(super) is_delivered: bool,
@@ -238,6 +250,11 @@ impl Job {
         self.is_delivered &= self.out.route.finish(sinks);
         self.err.route.finish(sinks);
         Ok(())
+    }
+
+    /// What it has written to standard output, if that was kept.
+    pub(super) fn take_output(&mut self) -> Result<Vec<u8>> {
+        self.out.route.take()
     }
 
     /// The last line of its complaints.

@@ -7,6 +7,7 @@ use super::collected::Collected;
 use super::events::Stream;
 use super::progress::Progress;
 use crate::error::{Error, Result};
+use crate::message::reserve;
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd;
@@ -79,11 +80,35 @@ pub(super) struct Route {
     /// What each line starts with; `None`: all is written as one piece at the end.
     tag: Option<Vec<u8>>,
     collected: Collected,
+    /// It is not written at all, but kept.
+    is_kept: bool,
 }
 
 impl Route {
     pub(super) fn new(stream: Stream, tag: Option<Vec<u8>>) -> Self {
-        Route { stream, tag, collected: Collected::default() }
+        Route { stream, tag, collected: Collected::default(), is_kept: false }
+    }
+
+    /// One that leads nowhere: what comes is kept.
+    pub(super) fn kept() -> Self {
+        Route { is_kept: true, ..Route::new(Stream::Out, None) }
+    }
+
+    /// What was kept.
+    pub(super) fn take(&mut self) -> Result<Vec<u8>> {
+        let (mut all, mut failure) = (Vec::new(), Ok(()));
+        let is_whole = self.collected.drain(|piece| {
+            failure = reserve(&mut all, piece.len() as u64);
+            if failure.is_ok() {
+                all.extend_from_slice(piece);
+            }
+            failure.is_ok()
+        });
+        failure?;
+        if !is_whole {
+            return Err(Error::Other("what a job has written cannot be read back from its temporary file".into()));
+        }
+        Ok(all)
     }
 
     /// Takes what the job has written; false if something could not be written on.
@@ -118,7 +143,7 @@ impl Route {
 
     /// Writes what is left; false if something could not be written.
     pub(super) fn finish(&mut self, sinks: &mut Sinks) -> bool {
-        if self.collected.is_empty() {
+        if self.collected.is_empty() || self.is_kept {
             return true;
         }
         let (start, end): (&[u8], &[u8]) = self.tag.as_ref().map_or((b"", b""), |tag| (tag, b"\n"));

@@ -1,6 +1,5 @@
 //! The command that is run for each message: its words, with the message in place of `{}`, and its environment.
 
-use crate::lease::LeaseId;
 use memchr::memmem;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -56,14 +55,14 @@ impl Template {
     }
 
     /// The command for a message; `None` if it would be part of a word and has a NUL, which no word can have.
-    pub(super) fn command(&self, lease: LeaseId, body: &[u8]) -> Option<Command> {
+    pub(super) fn command(&self, id: u64, attempt: u32, body: &[u8]) -> Option<Command> {
         let words = self.words.iter().map(|word| match word {
             Word::Fixed(word) => Some(word.clone()),
             Word::Pieces(pieces) => CString::new(pieces.join(body)).ok(),
         });
         let mut environment = self.environment.clone();
-        environment.push(c_string(format!("IPCQ_ID={}", lease.message).as_bytes()));
-        environment.push(c_string(format!("IPCQ_ATTEMPT={}", lease.attempt).as_bytes()));
+        environment.push(c_string(format!("IPCQ_ID={id}").as_bytes()));
+        environment.push(c_string(format!("IPCQ_ATTEMPT={attempt}").as_bytes()));
         Some(Command { words: words.collect::<Option<_>>()?, environment })
     }
 }
@@ -91,7 +90,7 @@ mod tests {
 
     fn words(template: &[&str], body: &[u8]) -> Option<Vec<Vec<u8>>> {
         let template: Vec<OsString> = template.iter().map(OsString::from).collect();
-        let command = Template::new(&template, "jobs").command(LeaseId { message: 7, attempt: 2 }, body)?;
+        let command = Template::new(&template, "jobs").command(7, 2, body)?;
         Some(command.words.into_iter().map(CString::into_bytes).collect())
     }
 
@@ -112,7 +111,7 @@ mod tests {
     #[test]
     fn the_environment_says_what_is_worked_on() {
         let template = Template::new(&["x".into()], "a/b");
-        let command = template.command(LeaseId { message: 7, attempt: 2 }, b"").unwrap();
+        let command = template.command(7, 2, b"").unwrap();
         let ours: Vec<_> = command.environment.iter().filter(|text| text.as_bytes().starts_with(b"IPCQ_")).collect();
         for text in [c"IPCQ_ID=7", c"IPCQ_ATTEMPT=2", c"IPCQ_QUEUE=a/b"] {
             assert_eq!(ours.iter().filter(|ours| ours.as_c_str() == text).count(), 1, "{text:?}");

@@ -28,9 +28,11 @@ pub(crate) enum State {
     Delayed = 3,
     /// Given up on; is in the tree of dead frames.
     Dead = 4,
+    /// A message that is gone: what is left says that another queue has another one for it. Is in a tree of its own.
+    HandedOn = 5,
 }
 
-const STATES: [State; 4] = [State::Ready, State::Leased, State::Delayed, State::Dead];
+const STATES: [State; 5] = [State::Ready, State::Leased, State::Delayed, State::Dead, State::HandedOn];
 
 /// A copy of a record. Nothing in it has been believed before [`Record::load`] checked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +209,17 @@ impl Record {
             Framing::Whole => self.length(),
             _ => self.length() - u64::from(self.count()),
         }
+    }
+
+    /// Forgets the payload, which has been freed.
+    pub(super) fn drop_payload(&mut self) {
+        self.set_framing_number(Framing::Whole as u8);
+        self.set_flags(0);
+        self.set_length(0);
+        self.set_skip(0);
+        self.set_checksum(0);
+        self.set_first_unit(0);
+        self.set_last_unit(0);
     }
 
     /// Units of payload outside the record.

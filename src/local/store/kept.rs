@@ -37,6 +37,8 @@ pub(crate) enum Verdict<'a> {
     Again { not_before: u64, max_attempts: u32, reason: &'a Reason },
     /// Dead.
     Dead { reason: &'a Reason },
+    /// Done with; that is noted until the message that was prepared for it has been published.
+    HandedOn,
 }
 
 impl<M: Memory> Store<M> {
@@ -88,6 +90,11 @@ impl<M: Memory> Store<M> {
                 match verdict {
                     Verdict::Done => {
                         transaction.finish(unit)?;
+                        done += 1;
+                    }
+                    Verdict::HandedOn => {
+                        transaction.let_go(unit)?;
+                        transaction.leave_handed_on(unit)?;
                         done += 1;
                     }
                     Verdict::Again { not_before, max_attempts, reason } => {

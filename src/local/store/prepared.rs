@@ -3,7 +3,8 @@
 //! So one message can be finished with and another put in one step, though two segments have no change in common:
 //! first the new message is prepared, then the old one finished with, which is the moment in which both happen, and
 //! then the new one published. It belongs to its owner meanwhile. Where the owner dies, whoever notices looks whether
-//! the old message is still in its queue: if so, what was prepared is dropped, else it is published.
+//! the old message was handed on by the very lease that it was prepared for, which is noted in its queue until the new
+//! one is published: if so, what was prepared is published, else it is dropped.
 
 use super::super::format::{self, PREPARED};
 use super::super::memory::Memory;
@@ -11,9 +12,10 @@ use super::frame::State;
 use super::owners::Identity;
 use super::peek::each_in_list;
 use super::transaction::{Transaction, Wake};
-use super::tree::{Tree, each_in_order};
+use super::tree::Tree;
+use super::units::Chain;
 use super::{Put, Result, Store, damaged};
-use crate::lease::Source;
+use crate::lease::{LeaseId, Source};
 use crate::message::Run;
 
 /// What a put has to know to prepare messages.
@@ -86,23 +88,20 @@ impl<M: Memory> Store<M> {
         Ok(all)
     }
 
-    /// Whether the message `id` has not been finished with: it is ready, leased, delayed or dead.
-    pub(crate) fn has_message(&mut self, id: u64) -> Result<bool> {
-        self.begin()?;
-        let memory = &self.memory;
-        let mut found = false;
-        let mut look = |_, record: &super::frame::Record| {
-            found = found || (record.first_id()..record.first_id() + u64::from(record.count())).contains(&id);
-            Ok(!found)
-        };
-        each_in_list(memory, memory.load(format::READY_FIRST), &mut look)?;
-        for tree in [Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead] {
-            each_in_order(memory, tree, &mut look)?;
+    /// Whether that lease of a message ended by handing the message on.
+    pub(crate) fn was_handed_on(&mut self, lease: LeaseId) -> Result<bool> {
+        Ok(self.begin()?.find_handed_on(lease)?.is_some())
+    }
+
+    /// Forgets that it did: its successor has been published.
+    pub(crate) fn forget_handed_on(&mut self, lease: LeaseId) -> Result<()> {
+        let mut transaction = self.begin()?;
+        if let Some(unit) = transaction.find_handed_on(lease)? {
+            transaction.tree_remove(Tree::HandedOn, unit)?;
+            let record = *transaction.record("handed-on root", unit)?;
+            transaction.free_frame(unit, &record)?;
         }
-        for owner in self.owners_in_use().others(None) {
-            each_in_list(memory, memory.load(format::owner_offset(owner) + format::OWNER_LEASES), &mut look)?;
-        }
-        Ok(found)
+        transaction.commit()
     }
 }
 
@@ -124,6 +123,26 @@ impl<M: Memory> Transaction<'_, M> {
         self.add(format::LEASED, count);
         self.add(PREPARED, count);
         Ok(())
+    }
+
+    /// Leaves of the frame in `unit`, which is nowhere now and of one message, only that it was handed on.
+    pub(super) fn leave_handed_on(&mut self, unit: u32) -> Result<()> {
+        let record = *self.record("handed-on root", unit)?;
+        self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
+        if !record.is_inline() {
+            let (first, last, units) = (record.first_unit(), record.last_unit(), record.payload_units());
+            self.free(Chain { first, last, units })?;
+        }
+        let record = self.record("handed-on root", unit)?;
+        record.set_state(State::HandedOn);
+        record.drop_payload();
+        self.tree_insert(Tree::HandedOn, unit)
+    }
+
+    fn find_handed_on(&mut self, lease: LeaseId) -> Result<Option<u32>> {
+        let Some(unit) = self.tree_find(Tree::HandedOn, lease.message)? else { return Ok(None) };
+        let attempts = self.record("handed-on root", unit)?.attempts();
+        Ok(Some(unit).filter(|_| attempts == lease.attempt))
     }
 
     /// Ends the preparation of the frame in `unit`.

@@ -5,7 +5,7 @@ use super::super::memory::Memory;
 use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Result, Store, damaged};
-use crate::lease::Shelf;
+use crate::lease::{LeaseId, Shelf};
 
 impl<M: Memory> Store<M> {
     /// Removes all messages of a shelf, but for leased ones, which are somebody's. Returns how many.
@@ -38,13 +38,17 @@ impl<M: Memory> Store<M> {
 }
 
 impl<M: Memory> Store<M> {
-    /// Removes a dead message. Returns whether it was one.
-    pub(crate) fn purge_dead(&mut self, id: u64) -> Result<bool> {
+    /// Removes a dead message that has been handed out so often, and notes that it was handed on. Returns whether it
+    /// was one.
+    pub(crate) fn hand_on_dead(&mut self, lease: LeaseId) -> Result<bool> {
         let mut transaction = self.begin()?;
-        let Some(unit) = transaction.tree_find(Tree::Dead, id)? else { return Ok(false) };
-        transaction.tree_remove(Tree::Dead, unit)?;
-        let count = transaction.forget(unit, format::DEAD)?;
-        transaction.add(format::TOTAL_PURGED, count);
+        let Some(unit) = transaction.tree_find(Tree::Dead, lease.message)? else { return Ok(false) };
+        if transaction.record("dead root", unit)?.attempts() != lease.attempt {
+            return Ok(false);
+        }
+        transaction.unbury(unit)?;
+        transaction.leave_handed_on(unit)?;
+        transaction.add(format::TOTAL_PURGED, 1);
         transaction.wake_space();
         transaction.commit()?;
         Ok(true)

@@ -5,7 +5,7 @@
 //! bit of the key. So no branch is longer than the key has bits, however frames come and go, and a change
 //! touches one word of each node on one branch: it fits the redo log without any balancing.
 
-use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, KEPT_ROOT, RETURNED_ROOT};
+use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, HANDED_ON_ROOT, KEPT_ROOT, RETURNED_ROOT};
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::transaction::Transaction;
@@ -25,6 +25,8 @@ pub(crate) enum Tree {
     Kept,
     /// Messages given up on; the first to die first.
     Dead,
+    /// Messages that are gone, and whose successors in another queue may not be published yet; by their ids.
+    HandedOn,
 }
 
 impl Tree {
@@ -35,6 +37,7 @@ impl Tree {
             Tree::Delayed => DELAYED_ROOT,
             Tree::Kept => KEPT_ROOT,
             Tree::Dead => DEAD_ROOT,
+            Tree::HandedOn => HANDED_ON_ROOT,
         }
     }
 
@@ -45,6 +48,7 @@ impl Tree {
             Tree::Delayed => State::Delayed,
             Tree::Kept => State::Leased,
             Tree::Dead => State::Dead,
+            Tree::HandedOn => State::HandedOn,
         }
     }
 
@@ -55,13 +59,14 @@ impl Tree {
             Tree::Delayed => "delayed root",
             Tree::Kept => "kept root",
             Tree::Dead => "dead root",
+            Tree::HandedOn => "handed-on root",
         }
     }
 
     /// What decides which of two comes first.
     pub(super) fn priority(self, record: &Record) -> (u64, u64) {
         let time = match self {
-            Tree::Returned => 0,
+            Tree::Returned | Tree::HandedOn => 0,
             Tree::Delayed => record.not_before(),
             Tree::Kept => record.deadline(),
             Tree::Dead => record.died_at(),
@@ -72,7 +77,7 @@ impl Tree {
     /// Where in a record that time is.
     pub(super) fn time_field(self) -> Option<u64> {
         match self {
-            Tree::Returned => None,
+            Tree::Returned | Tree::HandedOn => None,
             Tree::Delayed => Some(format::RECORD_NOT_BEFORE),
             Tree::Kept => Some(format::RECORD_DEADLINE),
             Tree::Dead => Some(format::RECORD_DIED_AT),

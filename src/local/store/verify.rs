@@ -19,6 +19,8 @@ use std::collections::HashSet;
 /// More findings than this are only counted.
 const MOST_FINDINGS: usize = 100;
 
+const TREES: [Tree; 5] = [Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead, Tree::HandedOn];
+
 /// What verifying found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
@@ -46,7 +48,8 @@ pub(crate) fn verify<M: ReadMemory>(memory: &M, stamp: &Stamp, visit: impl FnMut
             verdict.unfinished = pending.is_something;
             let view = View::new(memory, pending.words);
             let (used, ids, kept) = (Vec::new(), Vec::new(), HashSet::new());
-            let walk = Walk { view: &view, stamp, verdict, fresh: 0, used, ids, kept, prepared: 0, visit };
+            let walk =
+                Walk { view: &view, stamp, verdict, fresh: 0, used, ids, kept, prepared: 0, handed_on: 0, visit };
             walk.run()
         }
         Err(fault) => {
@@ -83,6 +86,8 @@ struct Walk<'a, 'm, M, F> {
     kept: HashSet<u32>,
     /// Prepared messages.
     prepared: u64,
+    /// Messages that are gone and noted.
+    handed_on: u64,
     visit: F,
 }
 
@@ -103,7 +108,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
         let ready = self.walk_ready();
         let mut lists = vec![free, ready];
         lists.extend((0..OWNER_ENTRIES).map(|owner| self.walk_owner(owner)));
-        lists.extend([Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead].map(|tree| self.walk_tree(tree)));
+        lists.extend(TREES.map(|tree| self.walk_tree(tree)));
         lists.push(match self.kept.iter().next() {
             Some(unit) => damaged("kept root", format!("does not lead to the kept lease in unit {unit}")),
             None => Ok(()),
@@ -292,12 +297,20 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             }
         }
         let count = u64::from(record.count());
+        if state == State::HandedOn {
+            if count != 1 || record.length() != 0 {
+                return damaged("frame state", format!("of unit {unit} is that of a message that is gone"));
+            }
+            self.handed_on += 1;
+            self.ids.push((record.first_id(), count));
+            return Ok(());
+        }
         let verdict = &mut self.verdict;
         let counter = match state {
             State::Ready => &mut verdict.ready,
             State::Leased => &mut verdict.leased,
             State::Delayed => &mut verdict.delayed,
-            State::Dead => &mut verdict.dead,
+            State::Dead | State::HandedOn => &mut verdict.dead,
         };
         *counter = counter.saturating_add(count);
         verdict.bytes = verdict.bytes.saturating_add(record.message_bytes());
@@ -393,7 +406,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
         if self.get(format::PRODUCERS) != producers {
             self.note("producers", format!("is {}, and there are {producers}", self.get(format::PRODUCERS)));
         }
-        let is_drained = live == 0;
+        let is_drained = live == 0 && self.handed_on == 0;
         if is_drained && (self.fresh != u64::from(FIRST_UNIT) || self.get(format::FREE_COUNT) != 0) {
             self.note("fresh unit", format!("is {}, and a drained queue starts afresh", self.fresh));
         }

@@ -77,7 +77,7 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
             },
             Some(Place::Delayed) => state.delayed.extend(messages),
             Some(Place::Dead) => state.dead.extend(messages),
-            None => return Err("a frame without a state".into()),
+            Some(Place::HandedOn) | None => return Err("a frame that is no message".into()),
         }
         if record.is_kept() {
             state.kept.insert(record.first_id(), record.deadline());

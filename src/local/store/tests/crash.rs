@@ -135,7 +135,13 @@ pub(super) fn with_trees(mut world: World) -> World {
         &[Do::whole(90); 60][..],
         &[Do::lines(20, 90), Do::take_singly(0, 18), keep(0, KeptBy::Nobody)],
         &[Do::End { every: 3, how: How::Dead(20) }, Do::End { every: 2, how: How::Again(500) }],
-        &[Do::take_singly(5, 12), keep(5, KeptBy::Taker), Do::take_singly(64, 6), keep(64, KeptBy::Script)],
+        &[
+            Do::End { every: 3, how: How::HandedOn },
+            Do::take_singly(5, 12),
+            keep(5, KeptBy::Taker),
+            Do::take_singly(64, 6),
+            keep(64, KeptBy::Script),
+        ],
         // Those of one owner go to the front of what is ready, and those of another behind them.
         &[Do::take_singly(63, 5), Do::take_singly(0, 5), Do::settle(63, 0), Do::settle(0, 0)],
         &[Do::Prepare { owner: 5, length: 10 }, Do::Prepare { owner: 5, length: 700 }],
@@ -212,11 +218,14 @@ fn operations(world: &World) -> Vec<Operation> {
         Operation::Prepare { owner: 5, length: 3 },
         Operation::Prepare { owner: 64, length: 900 },
     ];
+    if !world.handed_on.is_empty() {
+        operations.push(Operation::ForgetHandedOn);
+    }
     if !world.prepared.is_empty() {
         operations.extend([Operation::Resolve(true), Operation::Resolve(false)]);
     }
     if !world.kept.is_empty() {
-        let hows = [How::Done, How::Again(0), How::Again(9), How::Dead(0), How::Dead(200)];
+        let hows = [How::Done, How::Again(0), How::Again(9), How::Dead(0), How::Dead(200), How::HandedOn];
         operations.extend(hows.map(|how| Operation::End { every: 1, how }));
         operations.push(Operation::Extend { every: 2, duration: 5 });
         operations.push(Operation::Wait(5000));

@@ -213,6 +213,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                     Verdict::Again { not_before: 0, max_attempts: 3, reason: &reason },
                     Verdict::Again { not_before: 9, max_attempts: 0, reason: &reason },
                     Verdict::Dead { reason: &reason },
+                    Verdict::HandedOn,
                 ]);
                 let leases = &start.kept[..start.kept.len().min(random.below(20) as usize)];
                 done(store.end(leases, verdict, clock))

@@ -85,6 +85,8 @@ pub(super) enum Operation {
     /// Puts and gets wait, or go on.
     Pause(bool, bool),
     Resume(bool, bool),
+    /// Forgets what was handed on.
+    ForgetHandedOn,
     /// Publishes, or drops, what was prepared.
     Resolve(bool),
 }
@@ -105,11 +107,12 @@ pub(super) enum How {
     Again(u64),
     /// Dead, with so many bytes of reason.
     Dead(usize),
+    HandedOn,
 }
 
 use Operation::{
-    ClearOwner, Close, End, Extend, Full, Keep, Pause, Prepare, Produce, Purge, Put as PutRun, Resolve, Resume, Retry,
-    ReturnAll, Settle, StopProducing, Take, Trim, Wait,
+    ClearOwner, Close, End, Extend, ForgetHandedOn, Full, Keep, Pause, Prepare, Produce, Purge, Put as PutRun, Resolve,
+    Resume, Retry, ReturnAll, Settle, StopProducing, Take, Trim, Wait,
 };
 
 /// The entry of a script that keeps leases.
@@ -162,7 +165,15 @@ impl Operation {
             }
             72..77 => {
                 let (delay, length) = (random.below(20), random.one_of(&[0, 1, 8, 255, 256, 300]));
-                let how = [How::Done, How::Done, How::Again(0), How::Again(delay), How::Dead(0), How::Dead(length)];
+                let how = [
+                    How::Done,
+                    How::Done,
+                    How::Again(0),
+                    How::Again(delay),
+                    How::Dead(0),
+                    How::Dead(length),
+                    How::HandedOn,
+                ];
                 let how = random.one_of(&how);
                 End { every: random.one_of(&[1, 2, 3, 10]), how }
             }
@@ -173,6 +184,7 @@ impl Operation {
             82..83 => random.one_of(&[Produce(owner), StopProducing(owner)]),
             83..84 => Prepare { owner, length: random.one_of(&[0, 5, 300, 2000]) },
             84..85 => Resolve(random.below(2) == 0),
+            85..86 if random.below(2) == 0 => ForgetHandedOn,
             85..86 if random.below(3) == 0 => Pause(random.below(2) == 0, random.below(2) == 0),
             85..87 => Resume(true, random.below(2) == 0),
             87..90 => {
@@ -204,6 +216,7 @@ pub(super) struct World {
     pub(super) held: BTreeMap<u32, Vec<Held>>,
     /// Kept leases.
     pub(super) kept: Vec<LeaseId>,
+    pub(super) handed_on: Vec<LeaseId>,
     /// What was prepared, by whom.
     pub(super) prepared: Vec<(u32, Prepared)>,
     /// Operations so far.
@@ -234,8 +247,8 @@ impl World {
 
     fn of(stamp: Stamp) -> Self {
         let store = Store::new(TestMemory::new(&stamp), stamp);
-        let (held, kept, prepared) = (BTreeMap::new(), Vec::new(), Vec::new());
-        World { store, model: Model::new(&stamp), held, kept, prepared, operations: 1, clock: 1_000_000 }
+        let (held, kept, prepared, handed_on) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
+        World { store, model: Model::new(&stamp), held, kept, prepared, handed_on, operations: 1, clock: 1_000_000 }
     }
 
     /// A queue of random limits, small enough to be full often.
@@ -254,6 +267,7 @@ impl World {
             held: self.held.clone(),
             kept: self.kept.clone(),
             prepared: self.prepared.clone(),
+            handed_on: self.handed_on.clone(),
             operations: self.operations,
             clock: self.clock,
         }
@@ -297,6 +311,12 @@ impl World {
                 }
             }
             Prepare { owner, length } => self.prepare(owner, length),
+            ForgetHandedOn => {
+                for lease in std::mem::take(&mut self.handed_on) {
+                    self.store.forget_handed_on(lease).unwrap();
+                    assert!(!self.store.was_handed_on(lease).unwrap());
+                }
+            }
             Pause(puts, gets) => {
                 self.store.pause(puts, gets).unwrap();
                 self.model.paused = (self.model.paused.0 || puts, self.model.paused.1 || gets);
@@ -364,7 +384,11 @@ impl World {
         let body = vec![b'p'; length as usize];
         let run = Run::whole(&body);
         let expected = self.model.expect_put(&run, true);
-        let source = Source { uuid: [9; 16], id: self.operations, path: b"/queues/source".to_vec() };
+        let source = Source {
+            uuid: [9; 16],
+            lease: LeaseId { message: self.operations, attempt: 3 },
+            path: b"/queues/source".to_vec(),
+        };
         let prepare = crate::local::store::Prepare { source: &source, owner, pid: 1 };
         let (put, prepared) = match self.store.prepare(&run, &prepare, self.clock) {
             Err(Fault::Storage(_)) if self.is_full() => return,
@@ -409,6 +433,7 @@ impl World {
             How::Done => Verdict::Done,
             How::Again(_) => Verdict::Again { not_before, max_attempts, reason: &reason },
             How::Dead(_) => Verdict::Dead { reason: &reason },
+            How::HandedOn => Verdict::HandedOn,
         };
         // What is no lease, or another one, prevents all of it.
         if let Some(first) = leases.first() {
@@ -425,6 +450,13 @@ impl World {
                 How::Done => self.model.finish(lease.message),
                 How::Again(_) => self.model.give_back(lease.message, max_attempts, not_before, self.clock),
                 How::Dead(_) => self.model.bury(lease.message),
+                How::HandedOn => {
+                    self.model.finish(lease.message);
+                    self.handed_on.push(*lease);
+                    assert!(self.store.was_handed_on(*lease).unwrap());
+                    let other = LeaseId { attempt: lease.attempt + 1, ..*lease };
+                    assert!(!self.store.was_handed_on(other).unwrap());
+                }
             }
         }
         assert_eq!(ended.dead, (self.model.state.dead.len() - dead) as u64);
@@ -582,6 +614,7 @@ impl World {
         self.apply(Wait(u64::MAX / 2));
         self.apply(Wait(NEVER - 1 - self.clock));
         self.apply(Retry(0));
+        self.apply(ForgetHandedOn);
         while self.model.live() > 0 {
             self.apply(Operation::take(5, u64::MAX));
             self.apply(Operation::settle(5, 100));
