@@ -51,7 +51,7 @@ use store::{Fault, Lease, Prepared, Store};
 
 /// How long a sleeper sleeps at most. Not everything wakes it: who was woken for a message, or took it,
 /// may have been killed since, and a file can be unlinked by hand.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const LOOK_AGAIN: Duration = Duration::from_nanos(store::LOOK_AGAIN);
 /// How long a large queue stays empty before its storage is given back.
 const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
 /// How long a process that stays may go on without noticing that its queue's file was unlinked or truncated

@@ -136,10 +136,9 @@ fn sleepers_get_what_comes_back_when_it_does() {
         times[1].push(start.elapsed());
         sandbox.ok("put leased y");
         let id = sandbox.ok("get leased --lease 1h -o body");
-        let sleeper = sandbox.asleep("get leased -f");
+        let sleeper = sandbox.asleep("get leased");
         let start = Instant::now();
         sandbox.ok(&format!("extend leased {} 60ms", id.trim()));
-        sandbox.ok("close leased");
         sleeper.ends(0, "y\n");
         times[2].push(start.elapsed());
     }

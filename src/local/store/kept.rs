@@ -14,6 +14,9 @@ use crate::lease::{Ended, LeaseId, Reason};
 /// The deadline of a lease that never runs out.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// Sleepers look again by themselves after this time at most, in nanoseconds: what is due later they need not be told.
+pub(crate) const LOOK_AGAIN: u64 = 200_000_000;
+
 /// Messages that one look at the clock makes ready at most; the next look goes on.
 const READY_AT_ONCE: u64 = 1024;
 
@@ -59,6 +62,7 @@ impl<M: Memory> Store<M> {
             while let Some(lease) = left.next_if(|_| transaction.has_room()) {
                 transaction.keep_one(owner, lease, until, keeper, now)?;
             }
+            transaction.tell_if_soon(until, now);
             let is_last = left.peek().is_none();
             if last && is_last {
                 transaction.clear_idle_owner(owner)?;
@@ -147,6 +151,7 @@ impl<M: Memory> Store<M> {
                 transaction.record("kept root", unit)?.set_deadline(until);
                 transaction.tree_insert(Tree::Kept, unit)?;
             }
+            transaction.tell_if_soon(until, now);
             transaction.commit()?;
         }
         Ok(Ok(()))
@@ -232,6 +237,13 @@ impl<M: Memory> Transaction<'_, M> {
         record.set_kept(true);
         record.set_deadline(until);
         self.tree_insert(Tree::Kept, lease.unit)
+    }
+
+    /// Wakes sleepers who would look too late otherwise, so that they know when to.
+    fn tell_if_soon(&mut self, until: u64, now: u64) {
+        if until.saturating_sub(now) < LOOK_AGAIN {
+            self.wake_data(Wake::Messages(1));
+        }
     }
 
     /// The unit of the first of `tree` if it is due.

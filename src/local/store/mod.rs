@@ -35,7 +35,7 @@ use super::memory::Memory;
 use std::io;
 use transaction::Transaction;
 
-pub(crate) use kept::{Keeper, NEVER, Verdict};
+pub(crate) use kept::{Keeper, LOOK_AGAIN, NEVER, Verdict};
 pub(crate) use owners::{Identity, identity};
 pub(crate) use peek::Shown;
 pub(crate) use prepared::{Prepare, Prepared};
