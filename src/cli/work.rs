@@ -45,6 +45,7 @@ const BACKOFF: Duration = Duration::from_secs(1);
   ipcq work jobs -t 5s --tag -- make -C {}      ends after 5 s without work; tags each line of output
   ipcq work jobs -- sh -c 'cat > \"out/$IPCQ_ID\"'
                                                 the id is in the environment
+  ipcq work pages --out words -- wc -w          each result is a message in the queue 'words'
 
 In a recipe of make, '+ipcq work …' runs as many jobs as make -j allows.
 

@@ -35,6 +35,18 @@ fn blocks(page: &str, heading: &str) -> Vec<String> {
     shown.collect()
 }
 
+/// Programs that the examples of `work` name, and queues for all of them.
+const FOR_WORK: &str = "
+    mkdir bin out
+    printf '#!/bin/sh\\necho \"$0 $*\"\\n' > bin/convert
+    cp bin/convert bin/make
+    cp bin/convert send-mail.sh
+    chmod +x bin/* send-mail.sh
+    PATH=$PWD/bin:$PATH
+    for queue in pictures mails jobs pages; do ipcq create $queue; ipcq put $queue one two; ipcq close $queue; done
+    ipcq create words
+";
+
 /// Runs a script that must end well, without a word on standard error.
 fn runs(sandbox: &Sandbox, script: &str) -> String {
     let child = sandbox.program("sh").args(["-e", "-c", script]).stdin(Stdio::piped()).spawn().expect("sh starts");
@@ -47,7 +59,8 @@ fn runs(sandbox: &Sandbox, script: &str) -> String {
 fn examples(page: &str) -> Vec<String> {
     let blocks = blocks(page, "EXAMPLES");
     assert_eq!(blocks.len(), 1, "{page}");
-    blocks[0].lines().map(|line| line.split("  ").next().unwrap_or(line).to_owned()).collect()
+    let commands = blocks[0].lines().map(|line| line.split("  ").next().unwrap_or(line).to_owned());
+    commands.filter(|command| !command.is_empty()).collect()
 }
 
 /// Runs each example of a page by itself.
@@ -92,6 +105,30 @@ fn of_produce() {
     let [script] = &blocks("ipcq-produce.1", "DESCRIPTION")[..] else { panic!("there is another example") };
     let script = format!("ipcq rm jobs; ipcq create jobs --auto-close\n{script}\nipcq get jobs --follow | sort");
     assert_eq!(runs(&sandbox, &script), "1\n2\n");
+}
+
+#[test]
+fn of_work() {
+    let examples = examples("ipcq-work.1");
+    assert!(examples.len() > 4);
+    for command in examples {
+        let sandbox = Sandbox::new();
+        // It tells at the end what became of the messages.
+        let done = sandbox.sh(&format!("{FOR_WORK}\n{command}"));
+        assert_eq!((done.code, done.err.as_str()), (0, "ipcq: 2 done, 0 retried, 0 dead\n"), "{command}");
+    }
+}
+
+#[test]
+fn of_pause_resume_mv_and_wait() {
+    for page in ["ipcq-pause.1", "ipcq-resume.1"] {
+        each_runs(page, FINISHED);
+    }
+    each_runs("ipcq-mv.1", &format!("{DEAD}\nfor queue in later urgent again; do ipcq create $queue; done"));
+    each_runs(
+        "ipcq-wait.1",
+        "ipcq create jobs; ipcq put jobs hello; { sleep 0.1; ipcq get jobs -t 5; } >/dev/null 2>&1 &",
+    );
 }
 
 #[test]

@@ -51,4 +51,5 @@ mod too_large;
 mod verify;
 mod waiting;
 mod work;
+mod work_out;
 mod work_storm;

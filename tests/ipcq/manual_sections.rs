@@ -572,6 +572,13 @@ The messages that a worker has are leased to it: nobody else sees them, and if i
 Several workers can share a queue.
 A worker takes a message only when it can start its job.
 .PP
+With \fB\-\-out\fR, what a command writes to standard output becomes one message in \fIQUEUE2\fR, byte for byte, if its
+exit status is 0.
+That happens together with the end of the message it worked on, or not at all, also if the worker is killed: so each
+message leads to exactly one in \fIQUEUE2\fR, though the command may have been run more than once.
+While \fIQUEUE2\fR is full the worker waits.
+Output that \fIQUEUE2\fR can never hold makes the message dead.
+.PP
 A worker ends when the queue is closed and drained, or when there was nothing to do for the time given by
 \fB\-\-timeout\fR; with 0, when no message is ready.
 Messages that wait for their next attempt are no work until then.
