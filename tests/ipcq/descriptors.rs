@@ -80,7 +80,8 @@ fn what_a_loop_over_a_follower_starts_does_not_keep_the_messages_of_the_follower
         "ipcq get jobs -f | while read -r job; do sleep 1000 & echo $job >> seen; done & until test -f seen; do :; done",
     );
     until("all were seen", || fs::read_to_string(sandbox.path("seen")).is_ok_and(|seen| seen.lines().count() == 3));
-    assert_eq!(family(script.pid()).into_iter().filter(|pid| name(*pid) == "sleep").count(), 3);
+    // They have been started, and may have to become what they are to be.
+    until("all sleep", || family(script.pid()).into_iter().filter(|pid| name(*pid) == "sleep").count() == 3);
     assert_eq!(holders(&sandbox), ["ipcq"], "the follower");
     end_all(script);
     sandbox.still_works("jobs");
