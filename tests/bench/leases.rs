@@ -1,4 +1,5 @@
-//! What a lease costs while a hundred thousand others are out, against ten: in process, where nothing else is in the way.
+//! What a lease costs while a hundred thousand others are out, against ten: as commands, and in process, where nothing
+//! else is in the way and the memory that a long way through a tree touches is most of it.
 
 use crate::tools::{Bench, median, report};
 use ipcq::lease::{Cause, End, Holder, LeaseId, Reason, Terms};
@@ -89,15 +90,25 @@ impl Leased {
 
 pub(crate) fn run(bench: &Bench) {
     let (mut few, mut many) = (Leased::new(bench, "few", FEW), Leased::new(bench, "many", MANY));
+    for (what, end) in [("ack", "ack"), ("nack", "nack")] {
+        let script = |queue: &str| {
+            format!(
+                "for i in $(seq 20); do id=$(ipcq get {queue} --lease 1h -o /dev/null); ipcq {end} {queue} $id; done"
+            )
+        };
+        [&mut few, &mut many].into_iter().for_each(|leased| leased.put(BATCH));
+        let ratio = bench.ratio(&script("many"), &script("few"), 15);
+        report(&format!("get --lease, {what}: 100,000 leases out / 10"), ratio, 1.5);
+    }
     let rounds: Vec<_> = (0..ROUNDS).map(|_| (many.times(), few.times())).collect();
     for (index, what) in ["get --lease", "ack", "nack", "expiry"].into_iter().enumerate() {
         let ratio = |(many, few): &([Duration; 4], [Duration; 4])| many[index].as_secs_f64() / few[index].as_secs_f64();
-        report(&format!("{what} with 100,000 leases out / 10"), median(rounds.iter().map(ratio).collect()), 1.5);
+        report(&format!("  {what}, in process"), median(rounds.iter().map(ratio).collect()), 4.5);
     }
     let nanoseconds =
         |index: usize| median(rounds.iter().map(|(_, few)| few[index].as_nanos() as f64).collect()) / BATCH as f64;
     println!(
-        "  (with 10 out, nanoseconds: get {:.0}, ack {:.0}, nack {:.0}, expiry {:.0})",
+        "  (in process with 10 out, nanoseconds: get {:.0}, ack {:.0}, nack {:.0}, expiry {:.0})",
         nanoseconds(0),
         nanoseconds(1),
         nanoseconds(2),

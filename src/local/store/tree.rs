@@ -104,11 +104,6 @@ pub(super) fn way_to(id: u64, length: u32) -> u64 {
     id.wrapping_mul(0x9E37_79B9_7F4A_7C15).checked_shr(64 - length).unwrap_or(0)
 }
 
-/// A place below `unit`.
-fn below(unit: u32, right: bool) -> Place {
-    if right { Place::Right(unit) } else { Place::Left(unit) }
-}
-
 /// What the way through a tree depends on.
 #[derive(Clone, Copy)]
 struct Node {
@@ -116,6 +111,13 @@ struct Node {
     priority: (u64, u64),
     left: u32,
     right: u32,
+}
+
+impl Node {
+    /// The place on one side below `unit`, which has these children, and what is there.
+    fn below(&self, unit: u32, right: bool) -> (Place, u32) {
+        if right { (Place::Right(unit), self.right) } else { (Place::Left(unit), self.left) }
+    }
 }
 
 impl<M: Memory> Transaction<'_, M> {
@@ -127,9 +129,8 @@ impl<M: Memory> Transaction<'_, M> {
     /// Adds the frame in `unit`, which is in no tree.
     pub(super) fn tree_insert(&mut self, tree: Tree, unit: u32) -> Result<()> {
         let (mut carried, mut place) = (unit, Place::Root);
-        let mut what = self.node(tree, unit)?;
+        let (mut what, mut here) = (self.node(tree, unit)?, self.tree_first(tree)?);
         for depth in 0..DEPTH {
-            let here = self.child(tree, place)?;
             if here == 0 {
                 self.set_children(tree, carried, (0, 0))?;
                 return self.hang(tree, place, carried);
@@ -144,7 +145,8 @@ impl<M: Memory> Transaction<'_, M> {
                 self.hang(tree, place, carried)?;
                 (above, carried, what) = (carried, here, there);
             }
-            place = below(above, goes_right(what.id, depth));
+            // Whichever of the two is above now, what is below is the same.
+            (place, here) = there.below(above, goes_right(what.id, depth));
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
@@ -152,28 +154,23 @@ impl<M: Memory> Transaction<'_, M> {
     /// Takes the frame in `unit` out of `tree`.
     pub(super) fn tree_remove(&mut self, tree: Tree, unit: u32) -> Result<()> {
         let removed = self.node(tree, unit)?;
-        let (mut place, mut depth) = (Place::Root, 0);
-        loop {
-            let here = self.child(tree, place)?;
-            if here == unit {
-                break;
-            }
+        let (mut place, mut here, mut depth) = (Place::Root, self.tree_first(tree)?, 0);
+        while here != unit {
             if here == 0 || depth == DEPTH {
                 return damaged(tree.field(), format!("does not lead to unit {unit}"));
             }
-            place = below(here, goes_right(removed.id, depth));
+            (place, here) = self.node(tree, here)?.below(here, goes_right(removed.id, depth));
             depth += 1;
         }
         // The hole moves down: of its two children the first takes its place.
-        let mut children = (removed.left, removed.right);
+        let mut hole = removed;
         for _ in depth..=DEPTH {
-            let Some((child, right)) = self.first_of(tree, children)? else { return self.hang(tree, place, 0) };
-            let node = self.node(tree, child)?;
-            let others = if right { (children.0, node.right) } else { (node.left, children.1) };
+            let Some((child, node, right)) = self.first_below(tree, &hole)? else { return self.hang(tree, place, 0) };
+            let children = if right { (hole.left, node.right) } else { (node.left, hole.right) };
             self.hang(tree, place, child)?;
-            self.set_children(tree, child, others)?;
-            place = below(child, right);
-            children = (node.left, node.right);
+            self.set_children(tree, child, children)?;
+            (place, _) = node.below(child, right);
+            hole = node;
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
@@ -209,15 +206,6 @@ impl<M: Memory> Transaction<'_, M> {
         Ok(Node { id, priority: (time, id), left, right })
     }
 
-    fn child(&self, tree: Tree, place: Place) -> Result<u32> {
-        let unit = match place {
-            Place::Root => return self.get_unit(tree.root()),
-            Place::Left(unit) => self.node(tree, unit)?.left,
-            Place::Right(unit) => self.node(tree, unit)?.right,
-        };
-        if unit == 0 { Ok(0) } else { self.check_unit(tree.field(), unit) }
-    }
-
     fn hang(&mut self, tree: Tree, place: Place, unit: u32) -> Result<()> {
         match place {
             Place::Root => self.set(tree.root(), u64::from(unit)),
@@ -234,13 +222,15 @@ impl<M: Memory> Transaction<'_, M> {
         Ok(())
     }
 
-    /// Which of two children comes first, and whether it is the right one.
-    fn first_of(&self, tree: Tree, (left, right): (u32, u32)) -> Result<Option<(u32, bool)>> {
-        if left == 0 || right == 0 {
-            return Ok(Some((left | right, right != 0)).filter(|(unit, _)| *unit != 0));
-        }
-        let is_right = self.node(tree, right)?.priority < self.node(tree, left)?.priority;
-        Ok(Some(if is_right { (right, true) } else { (left, false) }))
+    /// Which of the two below a node comes first, and whether it is the right one.
+    fn first_below(&self, tree: Tree, node: &Node) -> Result<Option<(u32, Node, bool)>> {
+        let at = |unit: u32| if unit == 0 { Ok(None) } else { self.node(tree, unit).map(Some) };
+        Ok(match (at(node.left)?, at(node.right)?) {
+            (Some(left), Some(right)) if right.priority < left.priority => Some((node.right, right, true)),
+            (Some(left), _) => Some((node.left, left, false)),
+            (None, Some(right)) => Some((node.right, right, true)),
+            (None, None) => None,
+        })
     }
 }
 
