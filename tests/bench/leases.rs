@@ -96,7 +96,7 @@ pub(crate) fn run(bench: &Bench) {
                 "for i in $(seq 20); do id=$(ipcq get {queue} --lease 1h -o /dev/null); ipcq {end} {queue} $id; done"
             )
         };
-        [&mut few, &mut many].into_iter().for_each(|leased| leased.put(BATCH));
+        [&mut few, &mut many].into_iter().for_each(|leased| leased.put(2 * BATCH));
         let ratio = bench.ratio(&script("many"), &script("few"), 15);
         report(&format!("get --lease, {what}: 100,000 leases out / 10"), ratio, 1.5);
     }
