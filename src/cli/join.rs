@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::arguments::{Patience, QueueArgument};
 use super::exit::{Exit, report};
+use super::progress::Progress;
 use crate::error::Error;
 use crate::open;
 use crate::place::Place;
@@ -17,6 +18,9 @@ Exit codes: 1 time ran out, 4 no such queue, 5 finished, but some messages are d
 pub(super) struct Join {
     #[command(flatten)]
     queue: QueueArgument,
+    /// Show a bar with rate and ETA on a terminal
+    #[arg(long)]
+    progress: bool,
     #[command(flatten)]
     patience: Patience,
 }
@@ -25,8 +29,17 @@ impl Join {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
         let mut queue = open::open(place, &address)?;
-        let mut dead = 0;
-        match queue.join(self.patience.deadline(), &mut |status| dead = status.dead) {
+        let (mut dead, mut progress, mut start) = (0, Progress::new(self.progress), None);
+        let joined = queue.join(self.patience.deadline(), &mut |status| {
+            dead = status.dead;
+            let finished = status.got.saturating_add(status.died).saturating_add(status.purged);
+            let unfinished = status.ready.saturating_add(status.leased).saturating_add(status.delayed);
+            let (before, all) = *start.get_or_insert((finished, unfinished));
+            // What others put meanwhile is not waited for, and who finishes with what cannot be told.
+            progress.show_of(finished.saturating_sub(before).min(all), all);
+        });
+        progress.end();
+        match joined {
             Ok(false) => return Ok(Exit::TimedOut),
             Err(locked @ Error::LockTimeout { .. }) => {
                 report(locked);

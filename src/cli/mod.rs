@@ -20,6 +20,7 @@ mod pause;
 mod peek;
 mod process;
 mod produce;
+mod progress;
 mod purge;
 mod put;
 mod quick;

@@ -1,6 +1,8 @@
 //! A join ends when all that was put before it has been finished with, and says if something is dead.
 
-use crate::harness::{Running, Sandbox};
+use crate::harness::{Running, Sandbox, have, until};
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
 #[test]
 fn a_join_of_a_queue_with_nothing_to_do_ends_at_once() {
@@ -110,4 +112,28 @@ fn a_join_ends_when_the_queue_is_purged_or_removed() {
     let [purged, removed] = joins;
     purged.ends(0, "");
     assert_eq!(removed.end().refusal(4), "queue 'other' has been removed");
+}
+
+#[test]
+fn a_bar_shows_how_much_is_finished_on_a_terminal_and_nowhere_else() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs a b c");
+    let joiner = sandbox.start("join jobs --progress");
+    let mut terminal = sandbox.program("script");
+    terminal.args(["-q", "-e", "-c", "ipcq join jobs --progress", "/dev/null"]).env("TERM", "xterm");
+    let shown = have("script").then(|| Running::from(terminal.stdin(Stdio::null()).spawn().unwrap()));
+    // Who waits shows that by a lock, see ipcq-segment(5).
+    let file = format!(":{} 324 327", std::fs::metadata(sandbox.queues().join("jobs")).unwrap().ino());
+    let waiters = 1 + usize::from(shown.is_some());
+    until("they wait", || {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().filter(|line| line.contains(" POSIX ") && line.ends_with(&file)).count() == waiters
+    });
+    sandbox.ok("get jobs -n 3");
+    joiner.ends(0, "");
+    if let Some(shown) = shown {
+        let shown = shown.end();
+        assert_eq!(shown.code, 0);
+        assert!(shown.text().contains("/3 "), "{shown:?}");
+    }
 }

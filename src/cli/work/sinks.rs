@@ -3,9 +3,9 @@
 use super::super::exit::report;
 use super::super::output::{Output, Unwritten, write_to};
 use super::super::process::Signals;
+use super::super::progress::Progress;
 use super::collected::Collected;
 use super::events::Stream;
-use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::message::reserve;
 use std::fmt::Display;

@@ -30,13 +30,21 @@ impl Progress {
         if self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
             return;
         }
-        self.shown = Some(Instant::now());
         // A bar that cannot be moved on is no reason not to work.
         if let Ok(status) = queue.status(Some(Instant::now())) {
             let left = status.ready.saturating_add(status.delayed).saturating_add(status.leased);
             bar.set_length(finished.saturating_add(left));
         }
         bar.set_position(finished);
+        self.shown = Some(Instant::now());
+    }
+
+    /// Shows that so many of a number of messages are finished with.
+    pub(super) fn show_of(&mut self, finished: u64, all: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all);
+            bar.set_position(finished);
+        }
     }
 
     /// Does what writes to a terminal while there is no bar on it.
