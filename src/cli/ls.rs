@@ -35,7 +35,7 @@ impl Ls {
         let deadline = Some(Instant::now() + PATIENCE);
         for name in open::list(place)? {
             match look(place, &name, deadline) {
-                Ok(status) if self.json => stat::object(name.as_str(), &status, &mut text),
+                Ok(status) if self.json => stat::object(name.as_str(), &status, None, &mut text),
                 Ok(status) => rows.push(row(&name, &status)),
                 // Removed since the listing.
                 Err(Error::NoSuchQueue { .. } | Error::Removed { .. }) => {}

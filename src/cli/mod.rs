@@ -21,6 +21,7 @@ mod peek;
 mod process;
 mod produce;
 mod progress;
+mod prometheus;
 mod purge;
 mod put;
 mod quick;

@@ -7,9 +7,16 @@
 use super::{LocalQueue, format, lock};
 use crate::error::{Error, Result};
 use crate::queue::{Deadline, Holding, Participants};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, UNIX_EPOCH};
+
+/// What the kernel shows of its locks at one instant. What is longer it shows in pieces, between which locks come and go,
+/// so that lines can be left out.
+const ONE_PAGE: usize = 4096;
+/// How often we look then.
+const LOOKS: usize = 4;
 
 /// What a process waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +55,7 @@ impl LocalQueue {
     pub(super) fn look_at_participants(&mut self, deadline: Deadline) -> Result<Participants> {
         let metadata = self.store.memory().file().metadata();
         let metadata = metadata.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))?;
-        // Where /proc is not mounted, nobody is seen to wait.
-        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let locks = all_locks();
         let waiting = |waits_for: WaitsFor| waiters(&locks, metadata.ino(), waits_for.place());
         let mut participants = Participants {
             waiting_consumers: waiting(WaitsFor::Data),
@@ -76,6 +82,19 @@ impl LocalQueue {
     }
 }
 
+/// The lines of /proc/locks; where that is not mounted, none.
+fn all_locks() -> String {
+    let mut all = String::new();
+    for _ in 0..LOOKS {
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        all.push_str(&locks);
+        if locks.len() < ONE_PAGE {
+            break;
+        }
+    }
+    all
+}
+
 /// The processes that hold a shared lock on the byte at `place` of the file with this inode, going by the lines of
 /// /proc/locks: `1: POSIX  ADVISORY  READ 4711 00:1a:23 196 199`.
 fn waiters(locks: &str, inode: u64, place: u64) -> Vec<u32> {
@@ -85,9 +104,8 @@ fn waiters(locks: &str, inode: u64, place: u64) -> Vec<u32> {
         let is_this_file = file.rsplit(':').next()?.parse() == Ok(inode);
         (is_this_file && start.parse() == Ok(place)).then(|| pid.parse().ok())?
     };
-    let mut pids: Vec<u32> = locks.lines().filter_map(pid).collect();
-    pids.sort_unstable();
-    pids
+    let pids: BTreeSet<u32> = locks.lines().filter_map(pid).collect();
+    pids.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ mod readme;
 mod reboot;
 mod recovery;
 mod removal;
+mod seeing;
 mod signals;
 // Where the tracer knows how system calls are done.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
