@@ -2,48 +2,56 @@
 
 use super::Outcome;
 use super::exit::{Exit, report};
+use super::table::{Cell, Table, for_people};
 use super::{output, stat};
 use crate::error::{Error, Result};
 use crate::name::{Address, QueueName};
 use crate::open;
 use crate::place::Place;
-use crate::queue::{Deadline, Status};
+use crate::queue::{Deadline, Participants, Status};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the locks of the queues, all together, before saying which are locked.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Characters of the bar that shows how full a queue is.
+const BAR: u64 = 8;
 
 /// List the queues and how full they are
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   ipcq ls                                              a line for each queue
+  ipcq ls --leases                                     ... and for each process that holds messages
   ipcq ls --json | jq -r 'select(.ready > 0).name'     those that have a message")]
 pub(super) struct Ls {
     /// Print one JSON object a line for each queue
     #[arg(long)]
     json: bool,
+    /// Show who holds messages, since when
+    #[arg(long)]
+    leases: bool,
+}
+
+/// A queue that was looked at.
+struct Seen {
+    name: QueueName,
+    status: Status,
+    participants: Option<Participants>,
 }
 
 impl Ls {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        let (mut text, mut rows) = (Vec::new(), Vec::new());
-        if !self.json && std::io::stdout().is_terminal() {
-            rows.push(["NAME", "READY", "LEASED", "DELAYED", "DEAD", "BYTES", "CAPACITY", "STATE"].map(str::to_owned));
-        }
-        let mut unreadable = Vec::new();
+        let (mut seen, mut unreadable) = (Vec::new(), Vec::new());
         let deadline = Some(Instant::now() + PATIENCE);
         for name in open::list(place)? {
-            match look(place, &name, deadline) {
-                Ok(status) if self.json => stat::object(name.as_str(), &status, None, &mut text),
-                Ok(status) => rows.push(row(&name, &status)),
+            match self.look(place, &name, deadline) {
+                Ok((status, participants)) => seen.push(Seen { name, status, participants }),
                 // Removed since the listing.
                 Err(Error::NoSuchQueue { .. } | Error::Removed { .. }) => {}
                 Err(error) => unreadable.push(error),
             }
         }
-        text.extend_from_slice(align(&rows).as_bytes());
-        let exit = output::print(&text)?;
+        let exit = output::print(&self.text(&seen))?;
         match unreadable.as_slice() {
             [] => {}
             [only] => report(format_args!("1 queue could not be read: {only}")),
@@ -51,36 +59,66 @@ impl Ls {
         }
         Ok(if exit == Exit::Done && !unreadable.is_empty() { Exit::Failed } else { exit })
     }
-}
 
-fn look(place: &Place, name: &QueueName, deadline: Deadline) -> Result<Status> {
-    open::open(place, &Address::Named(name.clone()))?.status(deadline)
-}
-
-fn row(name: &QueueName, status: &Status) -> [String; 8] {
-    let numbers = [status.ready, status.leased, status.delayed, status.dead, status.bytes, status.capacity];
-    let [ready, leased, delayed, dead, bytes, capacity] = numbers.map(|number| number.to_string());
-    [name.to_string(), ready, leased, delayed, dead, bytes, capacity, stat::state(status).to_owned()]
-}
-
-/// The rows with their columns under each other: words to the left, numbers to the right.
-fn align(rows: &[[String; 8]]) -> String {
-    let mut widths = [0; 8];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
-        }
+    fn look(&self, place: &Place, name: &QueueName, deadline: Deadline) -> Result<(Status, Option<Participants>)> {
+        let mut queue = open::open(place, &Address::Named(name.clone()))?;
+        let status = queue.status(deadline)?;
+        let participants = self.leases.then(|| queue.participants(deadline)).transpose()?;
+        Ok((status, participants))
     }
-    let mut text = String::new();
-    for row in rows {
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            match column {
-                0 => text.push_str(&format!("{cell:<width$}")),
-                7 => text.push_str(&format!("  {cell}")),
-                _ => text.push_str(&format!("  {cell:>width$}")),
+
+    fn text(&self, seen: &[Seen]) -> Vec<u8> {
+        let mut text = Vec::new();
+        if self.json {
+            for Seen { name, status, participants } in seen {
+                stat::object(name.as_str(), status, participants.as_ref(), &mut text);
+            }
+            return text;
+        }
+        let for_people = std::io::stdout().is_terminal();
+        let mut table = Table::new(for_people && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+        if for_people && !seen.is_empty() {
+            let heads =
+                ["NAME", "READY", "LEASED", "DELAYED", "DEAD", "USED", "OF", "PUT/S", "GOT/S", "OLDEST", "STATE"];
+            table.row(heads.map(Cell::word).to_vec());
+        }
+        for queue in seen {
+            table.row(if for_people { row_for_people(queue) } else { row(queue) });
+            for line in queue.participants.iter().flat_map(|participants| stat::holders(participants)) {
+                table.line(line);
             }
         }
-        text.push('\n');
+        text.extend_from_slice(table.to_string().as_bytes());
+        text
     }
-    text
+}
+
+/// The figures of a queue as programs can read them: the columns stay what they are.
+fn row(Seen { name, status, .. }: &Seen) -> Vec<Cell> {
+    let numbers = [status.ready, status.leased, status.delayed, status.dead, status.bytes, status.capacity];
+    let numbers = numbers.map(|number| Cell::number(number.to_string()));
+    let name = Cell::word(name.as_str());
+    [&[name][..], &numbers, &[Cell::word(stat::state(status))]].concat()
+}
+
+fn row_for_people(Seen { name, status, .. }: &Seen) -> Vec<Cell> {
+    let count = |number: u64| Cell::number(number.to_string());
+    let filled = (u128::from(status.bytes) * u128::from(BAR)).div_ceil(u128::from(status.capacity.max(1))) as u64;
+    let bar = (0..BAR).map(|place| if place < filled { '#' } else { '.' }).collect::<String>();
+    let dead = count(status.dead);
+    let oldest = status.oldest.map_or(String::new(), |oldest| for_people::duration(stat::age(oldest)));
+    let state = Cell::word(stat::state(status));
+    vec![
+        Cell::word(name.as_str()),
+        count(status.ready),
+        count(status.leased),
+        count(status.delayed),
+        if status.dead > 0 { dead.alarming() } else { dead },
+        Cell::number(for_people::bytes(status.bytes)),
+        Cell::word(&format!("{bar} {}", for_people::bytes(status.capacity))),
+        Cell::number(for_people::rate(status.put_rate)),
+        Cell::number(for_people::rate(status.got_rate)),
+        Cell::number(oldest),
+        if stat::state(status) == "open" { state } else { state.notable() },
+    ]
 }

@@ -33,6 +33,7 @@ mod shell;
 mod stat;
 mod steer;
 mod stream;
+mod table;
 mod units;
 mod verify;
 mod wait;

@@ -3,13 +3,14 @@
 use super::Outcome;
 use super::arguments::QueueArguments;
 use super::exit::{Exit, report};
-use super::prometheus::{self, Sample, age};
+pub(super) use super::prometheus::age;
+use super::prometheus::{self, Sample};
 use super::units::parse_lease;
 use super::{json, output};
 use crate::name::{Address, printable};
 use crate::open;
 use crate::place::Place;
-use crate::queue::{Participants, Status};
+use crate::queue::{Holding, Participants, Status};
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -184,21 +185,13 @@ pub(super) fn command(pid: u32) -> String {
 }
 
 /// A line for each process that holds messages.
-pub(super) fn holders(participants: &Participants) -> String {
-    let mut text = String::new();
-    for holder in &participants.holders {
+pub(super) fn holders(participants: &Participants) -> Vec<String> {
+    let line = |holder: &Holding| {
         let dead = if holder.lives { "" } else { " (dead: the next get gives them back)" };
-        let seconds = age(holder.since).as_secs();
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  held by   {} for {seconds} s by process {}{dead}  {}",
-            messages(holder.messages),
-            holder.pid,
-            command(holder.pid)
-        );
-    }
-    text
+        let (count, seconds, pid) = (messages(holder.messages), age(holder.since).as_secs(), holder.pid);
+        format!("  held by   {count} for {seconds} s by process {pid}{dead}  {}", command(pid))
+    };
+    participants.holders.iter().map(line).collect()
 }
 
 fn messages(count: u64) -> String {
@@ -241,6 +234,8 @@ fn describe(name: &str, status: &Status, participants: &Participants) -> String 
     for pid in producers {
         let _ = writeln!(text, "  producer  process {pid}  {}", command(*pid));
     }
-    text.push_str(&holders(participants));
+    for line in holders(participants) {
+        let _ = writeln!(text, "{line}");
+    }
     text
 }

@@ -681,11 +681,14 @@ The others are removed all the same.
 
 const LS: &str = r#"\fBipcq ls\fR lists the queues in the directory of named queues, sorted by name, a line for each: its name, the numbers
 of its ready, leased, delayed and dead messages, their bytes, its capacity, and its state.
-On a terminal the columns have headings.
+On a terminal there are headings, sizes in K, M, G and T (of 1024), a bar that shows how full a queue is, how many messages
+are put and got a second, and the age of the oldest ready message; and colours, unless \fBNO_COLOR\fR is set.
+With \fB\-\-leases\fR the processes that hold messages follow; leases that no process holds are shown by
+.B ipcq peek \-\-leased .
 Queues that are given by a path are not listed.
 .PP
 The state is \fIopen\fR, \fIclosed\fR (puts are refused, and there is something left),
-\fIdrained\fR (closed, and nothing is left), or \fIpaused\fR.
+\fIdrained\fR (closed, and nothing is left), \fIpaused\fR, or \fIput\-paused\fR or \fIget\-paused\fR.
 .PP
 Nothing is created by listing, not even the directory.
 "#;
@@ -704,7 +707,6 @@ The queue's file.
 .B ready\fR, \fBleased\fR, \fBdelayed\fR, \fBdead
 Messages that can be got now; that consumers have and have not finished with; that become ready later;
 that were given up on.
-No command of this version makes messages delayed or dead.
 .TP
 .B bytes\fR, \fBcapacity
 Bytes of all messages, and what they may be.
@@ -716,14 +718,43 @@ Messages that may wait; in JSON null if there is no limit.
 In JSON: true if the queue survives a power failure; see
 .BR ipcq\-create (1).
 .TP
-.B closed\fR, \fBpaused
+.B closed\fR, \fBpaused\fR, \fBputs_paused\fR, \fBgets_paused
 True or false in JSON; without, there is the state in a word, as in
 .BR ipcq\-ls (1).
 .TP
 .B put\fR, \fBgot\fR, \fBreturned
 Messages that have been put and delivered since the queue was created, and how often one came back.
+.TP
+.B expired\fR, \fBdied\fR, \fBpurged
+Leases that ran out, messages that were given up on, and messages that were purged since then.
+Ready, leased, delayed and dead messages together are always what was put, less what was got and purged.
+.TP
+.B put_rate\fR, \fBgot_rate
+Messages put and delivered a second in the last five seconds or more.
+.TP
+.B high_water
+The most bytes there ever were.
+.TP
+.B oldest
+Seconds that the oldest ready message has been in the queue; in JSON null if there is none.
+.TP
+.B created
+In JSON: when the queue was created, in seconds since 1970.
+.TP
+.B producers
+Producers whose end closes the queue, if it closes itself.
+.TP
+.B waiting_consumers\fR, \fBwaiting_producers\fR, \fBwaiting_joiners
+The numbers of the processes that wait for messages, for room, and for the end of all work.
+.TP
+.B holders
+The processes that hold messages: \fBpid\fR, \fBcommand\fR, \fBmessages\fR, for how many \fBseconds\fR, and whether it
+\fBlives\fR.
 .PP
 With \fB\-\-json\fR there is an object on a line of its own for each queue, with \fBname\fR and these keys.
+With \fB\-\-prometheus\fR the same figures are in the text format of that monitoring system, under names that begin with
+\fBipcq_\fR and stay what they are.
+With \fB\-\-watch\fR they are shown again every second, or as often as that says.
 "#;
 
 const STAT_EXIT: &str = r#".SH EXIT STATUS

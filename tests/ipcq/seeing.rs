@@ -1,6 +1,6 @@
 //! What is in queues, who waits, and who holds messages, for people and for programs.
 
-use crate::harness::{Running, Sandbox, until};
+use crate::harness::{Running, Sandbox, have, until};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -139,4 +139,60 @@ fn under_constant_traffic_the_figures_of_one_look_agree() {
     }
     sandbox.ok("rm jobs");
     drop(traffic);
+}
+
+/// What a command shows on a terminal.
+fn on_a_terminal(sandbox: &Sandbox, command: &str, no_color: bool) -> String {
+    let mut terminal = sandbox.program("script");
+    terminal.args(["-q", "-e", "-c", command, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null());
+    if no_color {
+        terminal.env("NO_COLOR", "1");
+    }
+    let done = Running::from(terminal.spawn().unwrap()).end();
+    assert_eq!(done.code, 0, "{done:?}");
+    done.text().replace('\r', "")
+}
+
+#[test]
+fn a_list_on_a_terminal_is_for_people_and_one_in_a_pipe_for_programs() {
+    let sandbox = Sandbox::new();
+    sandbox.ok("create empty");
+    sandbox.ok("create full --capacity 10");
+    sandbox.ok("put full 0123456789");
+    sandbox.ok("close full");
+    assert_eq!(sandbox.ok("ls"), "empty  0  0  0  0   0  67108864  open\nfull   1  0  0  0  10        10  closed\n");
+    if !have("script") {
+        return;
+    }
+    let shown = on_a_terminal(&sandbox, "ipcq ls", true);
+    let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0].join(" "), "NAME READY LEASED DELAYED DEAD USED OF PUT/S GOT/S OLDEST STATE");
+    assert_eq!(rows[1].join(" "), "empty 0 0 0 0 0 ........ 64M 0 0 open");
+    assert_eq!(rows[2][..8], ["full", "1", "0", "0", "0", "10", "########", "10"]);
+    assert!(!shown.contains('\x1b'), "NO_COLOR is respected");
+    assert!(on_a_terminal(&sandbox, "ipcq ls", false).contains("\x1b[33mclosed\x1b[0m"));
+}
+
+#[test]
+fn a_list_shows_who_holds_what() {
+    let sandbox = Sandbox::with_queues("jobs other");
+    sandbox.ok("put jobs 1 2");
+    let (holder, _reader) = sandbox.stuck("get jobs");
+    let list = sandbox.ok("ls --leases");
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[0].starts_with("jobs ") && lines[2].starts_with("other "), "{list}");
+    assert!(lines[1].ends_with(&format!("by process {}  ipcq get jobs", holder.pid())), "{list}");
+    let object: serde_json::Value =
+        serde_json::from_str(sandbox.ok("ls --leases --json").lines().next().unwrap()).unwrap();
+    assert_eq!(object["holders"][0]["pid"], holder.pid());
+}
+
+#[test]
+fn a_queue_whose_lock_a_stopped_process_holds_keeps_nobody_from_seeing_the_others() {
+    let sandbox = Sandbox::with_queues("jobs other");
+    let file = std::fs::File::open(sandbox.queues().join("jobs")).unwrap();
+    file.lock().unwrap();
+    let done = sandbox.run("ls");
+    assert_eq!((done.code, done.text()), (2, "other  0  0  0  0  0  67108864  open\n"));
+    assert!(done.err.contains("queue 'jobs' is locked by another process"), "{done:?}");
 }
