@@ -84,7 +84,7 @@ impl Ls {
         }
         for queue in seen {
             table.row(if for_people { row_for_people(queue) } else { row(queue) });
-            for line in queue.participants.iter().flat_map(|participants| stat::holders(participants)) {
+            for line in queue.participants.iter().flat_map(stat::holders) {
                 table.line(line);
             }
         }

@@ -159,7 +159,7 @@ pub(super) mod for_people {
             assert_eq!(shown, ["0", "1", "999", "1.0K", "1.0K", "10K", "1.0M", "64M", "512G", "16777216T"]);
             let seconds = [0, 119, 120, 7199, 7200, 172_800].map(|seconds| duration(Duration::from_secs(seconds)));
             assert_eq!(seconds, ["0s", "119s", "2m", "119m", "2h", "2d"]);
-            assert_eq!([0.0, 0.04, 3.14, 12.0, 1e6].map(rate), ["0", "0.0", "3.1", "12", "1000000"]);
+            assert_eq!([0.0, 0.04, 3.06, 12.0, 1e6].map(rate), ["0", "0.0", "3.1", "12", "1000000"]);
         }
     }
 }
