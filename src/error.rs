@@ -13,10 +13,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// Nothing has that name.
-    #[error("no queue '{name}' (create it with 'ipcq create {name}', or add --create)")]
+    #[error("no queue '{name}' ({}create it with 'ipcq create {name}', or add --create)", or_else(meant))]
     NoSuchQueue {
         /// The name as it was given.
         name: String,
+        /// The name of a queue that is there, and that may have been meant.
+        meant: Option<String>,
     },
     /// The queue was there when we opened it and has been removed since.
     #[error("queue '{name}' has been removed")]
@@ -120,6 +122,11 @@ pub enum Error {
     /// Anything else that a caller must be told in a sentence of its own.
     #[error("{0}")]
     Other(String),
+}
+
+/// The question that comes before what else can be done.
+fn or_else(meant: &Option<String>) -> String {
+    meant.as_ref().map(|meant| format!("did you mean '{meant}'? else ")).unwrap_or_default()
 }
 
 /// What to do about a failure of the system, where a limit of this process is behind it: the end of its sentence.

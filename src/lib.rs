@@ -8,7 +8,7 @@
 //! | which queue | [`open`](mod@open): the only place that names the backends |
 //! | the backends | [`local`]: a file-locked, mmap'd segment |
 //! | what a queue can do | [`queue`]: one trait, and waiting on several queues |
-//! | words everyone shares | [`error`], [`lease`], [`message`], [`name`], [`place`], [`wait`] |
+//! | words everyone shares | [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`wait`] |
 //!
 //! `unsafe` is denied but in three rooms: `local/map.rs` (the mapping), [`wait`] (futex calls) and
 //! `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
@@ -19,6 +19,7 @@ pub mod lease;
 pub mod local;
 pub mod message;
 pub mod name;
+mod nearest;
 pub mod open;
 pub mod place;
 pub mod queue;

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::local::{self, LocalQueue};
 use crate::name::{Address, QueueName};
+use crate::nearest::nearest;
 use crate::place::Place;
 use crate::queue::{Deadline, Limits, Queue, Verification};
 
@@ -11,7 +12,25 @@ use crate::queue::{Deadline, Limits, Queue, Verification};
 /// # Errors
 /// `NoSuchQueue`, and all that can be wrong with a file.
 pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+    reach(place, address).map_err(|error| with_what_was_meant(error, place))
+}
+
+fn reach(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
     Ok(Box::new(LocalQueue::open(place, address)?))
+}
+
+/// That there is no such queue, with the name of the one in `place` that comes nearest to it. Other errors stay as they
+/// are.
+fn with_what_was_meant(error: Error, place: &Place) -> Error {
+    match error {
+        Error::NoSuchQueue { name, .. } => {
+            // That the names cannot be listed is not what failed.
+            let names = list(place).unwrap_or_default();
+            let meant = nearest(&name, names.iter().map(QueueName::as_str)).map(str::to_owned);
+            Error::NoSuchQueue { name, meant }
+        }
+        other => other,
+    }
 }
 
 /// Creates the queue at `address`, complete or not at all.
@@ -29,7 +48,7 @@ pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<d
 pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
     // Between the two looks another process may create or remove it; each turn is one such event.
     loop {
-        match open(place, address) {
+        match reach(place, address) {
             Err(Error::NoSuchQueue { .. }) => {}
             other => return other,
         }
@@ -53,7 +72,7 @@ pub fn wait_until_it_exists(place: &Place, address: &Address, deadline: Deadline
 /// # Errors
 /// `NoSuchQueue`, `Unusable` if it is no queue at all, `LockTimeout`, and whatever prevents looking.
 pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Verification> {
-    LocalQueue::verify(place, address, deadline)
+    LocalQueue::verify(place, address, deadline).map_err(|error| with_what_was_meant(error, place))
 }
 
 /// Removes the queue at `address` and everything in it; whoever waits on it is told.
@@ -61,7 +80,7 @@ pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Ve
 /// # Errors
 /// `NoSuchQueue`, `Unusable` if it is not a queue, and whatever prevents it.
 pub fn remove(place: &Place, address: &Address) -> Result<()> {
-    LocalQueue::remove(place, address)
+    LocalQueue::remove(place, address).map_err(|error| with_what_was_meant(error, place))
 }
 
 /// The names of the queues in `place`, sorted by their bytes.

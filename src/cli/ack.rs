@@ -8,11 +8,12 @@ use crate::place::Place;
 
 /// Say that leased messages are done with: they leave the queue
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq ack jobs 17                     done with what 'ipcq get jobs --lease' called 17
-  ipcq ack jobs \"$ipcq_id\"             ... or with --shell, $ipcq_id
-
-Exit codes: 2 one of them is not leased by that id now (nothing was changed), 4 no such queue.")]
+  ipcq ack jobs \"$ipcq_id\"             ... or with --shell, $ipcq_id")]
+#[command(
+    after_help = "Exit codes: 2 one of them is not leased by that id now (nothing was changed), 4 no such queue."
+)]
 pub(super) struct Ack {
     #[command(flatten)]
     queue: QueueArgument,

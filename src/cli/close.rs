@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// Refuse further puts; consumers get what is left and then learn that it was all
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq close jobs                                     when the last producer is done
   seq 9 | ipcq put jobs --lines && ipcq close jobs    for 'get --follow', the end")]
 pub(super) struct Close {

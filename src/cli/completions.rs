@@ -15,7 +15,7 @@ const VARIABLE: &str = "IPCQ_COMPLETE";
 
 /// Print the completion script for a shell
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   source <(ipcq completions bash)                             in ~/.bashrc
   source <(ipcq completions zsh)                              in ~/.zshrc
   ipcq completions fish > ~/.config/fish/completions/ipcq.fish")]

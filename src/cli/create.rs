@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Create a queue
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq create jobs                           with the default limits
   ipcq create jobs --exist-ok                ... or leave the one that is there
   ipcq create jobs --max-items 100           puts wait while 100 messages wait

@@ -3,6 +3,7 @@
 use super::{Outcome, process};
 use crate::error::Error;
 use crate::name::printable;
+use crate::nearest::nearest;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -64,9 +65,9 @@ pub(super) fn report(what: impl Display) {
     let _ = std::io::stderr().write_all(format!("ipcq: {what}\n").as_bytes());
 }
 
-/// Reports what was wrong with the arguments, the first of which is `word`, in one line; or prints the help that
-/// they ask for.
-pub(super) fn usage(error: &clap::Error, word: Option<&OsString>) -> u8 {
+/// Reports what was wrong with `arguments`, the first of which is the program's name, in one line; or prints the help
+/// that they ask for.
+pub(super) fn usage(error: &clap::Error, arguments: &[OsString]) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Help that nobody reads is no failure.
         return match error.print() {
@@ -80,7 +81,7 @@ pub(super) fn usage(error: &clap::Error, word: Option<&OsString>) -> u8 {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         report("no command given (see 'ipcq --help')");
     } else {
-        report(one_line(error, word));
+        report(one_line(error, arguments.get(1)));
     }
     Exit::Failed as u8
 }
@@ -94,6 +95,9 @@ fn one_line(error: &clap::Error, word: Option<&OsString>) -> String {
         line.push_str("; ");
         line.push_str(tip);
     }
+    if let (false, Some(command)) = (line.contains(" similar "), meant_command(error)) {
+        line.push_str(&format!("; a similar subcommand exists: '{command}'"));
+    }
     let is_of_a_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
     let command = match (error.get(ContextKind::Usage), word) {
         (Some(ContextValue::StyledStr(usage)), _) => command_in(&usage.to_string()),
@@ -103,6 +107,13 @@ fn one_line(error: &clap::Error, word: Option<&OsString>) -> String {
     };
     // What was typed may hold anything.
     format!("{} (see '{command} --help')", printable(line))
+}
+
+/// The command that was meant by one that does not exist. What clap takes for similar leaves out exchanged letters.
+fn meant_command(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let definition = super::definition();
+    nearest(typed, definition.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
 }
 
 /// The command in a usage line: `ipcq put` in `Usage: ipcq put [OPTIONS] <QUEUE>`.

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 /// Let leases run for a time from now on, whatever they were to run before
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
-  ipcq extend jobs \"$ipcq_id\" 5m    the message comes back in five minutes, not before
-
-Exit codes: 2 one of them is not leased by that id now (nothing was changed), 4 no such queue.")]
+#[command(before_help = "Examples:
+  ipcq extend jobs \"$ipcq_id\" 5m    the message comes back in five minutes, not before")]
+#[command(
+    after_help = "Exit codes: 2 one of them is not leased by that id now (nothing was changed), 4 no such queue."
+)]
 pub(super) struct Extend {
     #[command(flatten)]
     queue: QueueArgument,

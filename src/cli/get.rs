@@ -24,7 +24,7 @@ const PATIENCE_TO_SETTLE: Duration = Duration::from_secs(10);
 
 /// Take messages from a queue, waiting for them; from several, from the first that has one
 #[derive(clap::Args, Debug, Default)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq get jobs                  one message; waits for it
   ipcq get jobs --timeout 1s     ... at most a second: exit 1 if none came
   ipcq get jobs --follow         all, as they come, until the queue is closed and drained
@@ -32,9 +32,8 @@ const PATIENCE_TO_SETTLE: Duration = Duration::from_secs(10);
   m=$(ipcq get jobs --shell) && eval \"$m\"
                                  sets $ipcq_id, $ipcq_body, and $msg_KEY for a JSON object
   m=$(ipcq get jobs --lease 1m --shell) && eval \"$m\" && ipcq ack jobs \"$ipcq_id\"
-                                 comes back after a minute, unless it was acknowledged
-
-Exit codes: 1 nothing came in time, 3 closed and drained, 4 no such queue.")]
+                                 comes back after a minute, unless it was acknowledged")]
+#[command(after_help = "Exit codes: 1 nothing came in time, 3 closed and drained, 4 no such queue.")]
 pub(super) struct Get {
     #[command(flatten)]
     queues: QueueArguments,

@@ -10,11 +10,10 @@ use crate::place::Place;
 
 /// Wait until every message put so far has been finished with: got, acknowledged, or given up on
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq join jobs               when it returns, the work put so far is done
-  ipcq join jobs -t 1h         ... or an hour is over: exit 1
-
-Exit codes: 1 time ran out, 4 no such queue, 5 finished, but some messages are dead.")]
+  ipcq join jobs -t 1h         ... or an hour is over: exit 1")]
+#[command(after_help = "Exit codes: 1 time ran out, 4 no such queue, 5 finished, but some messages are dead.")]
 pub(super) struct Join {
     #[command(flatten)]
     queue: QueueArgument,

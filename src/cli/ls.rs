@@ -19,7 +19,7 @@ const BAR: u64 = 8;
 
 /// List the queues and how full they are
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq ls                                              a line for each queue
   ipcq ls --leases                                     ... and for each process that holds messages
   ipcq ls --json | jq -r 'select(.ready > 0).name'     those that have a message")]

@@ -8,6 +8,7 @@ mod create;
 mod exit;
 mod extend;
 mod get;
+mod help;
 mod input;
 mod join;
 mod json;
@@ -41,7 +42,7 @@ mod work;
 
 use crate::error::Result;
 use crate::place::{Place, Surroundings};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::Exit;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,17 +50,11 @@ use std::path::PathBuf;
 /// Hand messages from one script to another, whole, in order, and without loss.
 #[derive(Parser, Debug)]
 #[command(name = "ipcq", version, disable_help_subcommand = true, max_term_width = 100)]
-#[command(
-    after_help = "Queues are files in $IPCQ_DIR, by default in /dev/shm/ipcq-$UID; a name with a '/' is a file's path.
-
-Examples:
-  ipcq put jobs 'hello world' --create     put a message, making the queue if need be
-  ipcq get jobs --timeout 1s               take one, waiting at most a second
-  seq 100 | ipcq put jobs --lines          every line is a message
-  ipcq get jobs --follow | while read -r job; do echo \"$job\"; done
-
-Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no such queue, 5 some messages are dead."
-)]
+#[command(help_template = help::OF_THE_PROGRAM)]
+#[command(before_help = "Examples:
+  ipcq put jobs 'hello world' --create    put a message, making the queue too
+  ipcq get jobs --timeout 1s              take one, waiting at most a second
+  ipcq work jobs -- ./handle {}           run a command once for each message")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -117,7 +112,7 @@ enum Command {
 
 /// The definition of the whole command line, from which manual pages and completions are made.
 pub fn definition() -> clap::Command {
-    Cli::command()
+    Cli::command().mut_subcommands(|command| command.help_template(help::OF_A_COMMAND))
 }
 
 /// The completion script for `shell` (`bash`, `zsh`, `fish`, `elvish`, `powershell`), if it is one we know.
@@ -136,9 +131,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = match quick::parse(&arguments) {
         Some(command) => command,
-        None => match Cli::try_parse_from(&arguments) {
+        None => match parse(&arguments) {
             Ok(cli) => cli.command,
-            Err(error) => return exit::usage(&error, arguments.get(1)),
+            Err(error) => return exit::usage(&error, &arguments),
         },
     };
     let place = place();
@@ -170,6 +165,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Completions(completions) => completions.run(),
     };
     exit::code(outcome)
+}
+
+fn parse(arguments: &[OsString]) -> clap::error::Result<Cli> {
+    Cli::from_arg_matches(&definition().try_get_matches_from(arguments)?)
 }
 
 /// Where queues live, going by the environment.

@@ -21,12 +21,11 @@ const BATCH: u64 = 32;
 
 /// Move messages from one queue to another, each exactly once
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq mv jobs later            all that are ready now
   ipcq mv jobs urgent -n 1      the next one
-  ipcq mv jobs again --dead     those that were given up on, to be tried again there
-
-Whenever ipcq is killed, a message is in one of the two queues and not in both.")]
+  ipcq mv jobs again --dead     those that were given up on, to be tried again there")]
+#[command(after_help = "Whenever ipcq is killed, a message is in one of the two queues and not in both.")]
 pub(super) struct Mv {
     /// The queue to take from
     #[arg(value_name = "QUEUE", add = ArgValueCompleter::new(completions::queues))]

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 /// Give leased messages back, to be handed out again, in their old places
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq nack jobs \"$ipcq_id\"                ready again at once
-  ipcq nack jobs \"$ipcq_id\" --delay 30s    ... or in half a minute
-
-Exit codes: 2 one of them is not leased by that id now (nothing was changed), 4 no such queue.")]
+  ipcq nack jobs \"$ipcq_id\" --delay 30s    ... or in half a minute")]
+#[command(
+    after_help = "Exit codes: 2 one of them is not leased by that id now (nothing was changed), 4 no such queue."
+)]
 pub(super) struct Nack {
     #[command(flatten)]
     queue: QueueArgument,

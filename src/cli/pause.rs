@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// Let puts and gets wait until they are resumed
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq pause jobs            nobody gets or puts anything; who tries, waits
   ipcq pause jobs --get      consumers wait, and producers go on until the queue is full")]
 pub(super) struct Pause {

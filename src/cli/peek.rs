@@ -19,7 +19,7 @@ const LONGEST_BODY: usize = 60;
 
 /// Look at messages without taking them
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq peek jobs                         the next ten, as 'get' would print them
   ipcq peek jobs -n 1                    what 'get' would get now
   ipcq peek jobs --dead                  what was given up on, and why

@@ -18,12 +18,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Run a command and put each line that it prints; a queue made with --auto-close ends with its last producer
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq create jobs --auto-close
   ipcq produce jobs -- find . -name '*.png' &    puts what find prints; when it ends, the queue is closed
-  ipcq get jobs --follow                         ends when all has been got
-
-The exit code is the command's, or: 126, 127 it could not be run, 1 time ran out, 2 error, 3 closed, 4 no such queue.")]
+  ipcq get jobs --follow                         ends when all has been got")]
+#[command(
+    after_help = "The exit code is the command's, or: 126, 127 it could not be run, 1 time ran out, 2 error, 3 closed, 4 no such queue."
+)]
 pub(super) struct Produce {
     #[command(flatten)]
     queue: QueueArgument,

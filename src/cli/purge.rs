@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// Remove the messages that wait, or those that are dead; the queue stays
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq purge jobs           all that wait, ready or delayed; not what consumers have, nor what is dead
   ipcq purge jobs --dead    all that were given up on")]
 pub(super) struct Purge {

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// Put messages into a queue: each argument is one; without any, all of standard input is one
 #[derive(clap::Args, Debug, Default)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq put jobs 'hello world'           one message
   ipcq put jobs *.png                   one message for each file name
   tar c dir | ipcq put backups          all of standard input is one message

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// Let puts and gets go on that were paused
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq resume jobs           whatever was paused
   ipcq resume jobs --get     only gets")]
 pub(super) struct Resume {

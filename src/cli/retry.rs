@@ -10,11 +10,10 @@ use std::time::Instant;
 
 /// Make dead messages ready again, in their old places and as if they had never been handed out
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq retry jobs 17       the message that 'ipcq peek jobs --dead' calls 17
-  ipcq retry jobs --all    all that are dead
-
-Exit codes: 2 one of them is not dead (nothing was changed), 4 no such queue.")]
+  ipcq retry jobs --all    all that are dead")]
+#[command(after_help = "Exit codes: 2 one of them is not dead (nothing was changed), 4 no such queue.")]
 pub(super) struct Retry {
     #[command(flatten)]
     queue: QueueArgument,

@@ -8,7 +8,7 @@ use crate::place::Place;
 
 /// Remove queues and every message in them; whoever waits on them ends with exit code 4
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq rm jobs results     with all that is in them
   ipcq rm --force jobs     succeeds if there is no such queue, too")]
 pub(super) struct Rm {

@@ -26,7 +26,7 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Show the figures of queues, and who waits and who holds messages
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq stat jobs                       for people
   ipcq stat --json jobs | jq .ready    for programs: how many can be got now
   ipcq stat jobs --prometheus          for a monitoring system

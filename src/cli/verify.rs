@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Check that queues are sound: every field, list and message, without changing anything
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq verify jobs                      exit code 0: sound; 2: damaged, and how
   ipcq verify --json jobs | jq .sound   for programs")]
 pub(super) struct Verify {

@@ -9,13 +9,12 @@ use crate::queue::Condition;
 
 /// Wait until a queue has a message, is empty, is closed, or exists
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq wait jobs --exists && ipcq put jobs hello
                                   for a queue that another script creates
   ipcq wait jobs --ready -t 5s    until there is something to get; exit code 1 after 5 s
-  ipcq wait jobs --empty          until nothing waits to be got
-
-Nothing is taken: whoever is faster may get the message that was ready. Until
+  ipcq wait jobs --empty          until nothing waits to be got")]
+#[command(after_help = "Nothing is taken: whoever is faster may get the message that was ready. Until
 everything has been finished with, 'ipcq join' waits.
 
 Exit codes: 1 it was not so in time, 4 no such queue.")]

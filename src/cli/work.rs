@@ -38,15 +38,14 @@ const BACKOFF: Duration = Duration::from_secs(1);
 
 /// Run a command once for each message: the message is its input, and '{}' in an argument
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:
+#[command(before_help = "Examples:
   ipcq work pictures -- convert {} {}.png       two arguments made of the message, on all CPUs
   ipcq work mails -j 1 -- ./send-mail.sh        the message is the input of the script
   ipcq work jobs -t 5s --tag -- make -C {}      ends after 5 s without work; tags each line of output
   ipcq work jobs -- sh -c 'cat > \"out/$IPCQ_ID\"'
                                                 the id is in the environment
-  ipcq work pages --out words -- wc -w          each result is a message in the queue 'words'
-
-In a recipe of make, '+ipcq work …' runs as many jobs as make -j allows.
+  ipcq work pages --out words -- wc -w          each result is a message in the queue 'words'")]
+#[command(after_help = "In a recipe of make, '+ipcq work …' runs as many jobs as make -j allows.
 
 Exit codes: 4 no such queue, 5 some messages are dead, 126/127 the command cannot be run.")]
 pub(super) struct Work {

@@ -308,7 +308,7 @@ impl SegmentFile {
     }
 
     fn no_such_queue(&self) -> Error {
-        Error::NoSuchQueue { name: self.name.clone() }
+        Error::NoSuchQueue { name: self.name.clone(), meant: None }
     }
 
     fn already_exists(&self) -> Error {

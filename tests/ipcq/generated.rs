@@ -144,7 +144,7 @@ fn value_name(argument: &Arg) -> String {
 
 /// The examples in the text that follows the command's help.
 fn examples(command: &Command) -> String {
-    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let help = command.get_before_help().map(ToString::to_string).unwrap_or_default();
     let lines: Vec<_> =
         help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty()).collect();
     if lines.is_empty() {

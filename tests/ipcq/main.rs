@@ -22,6 +22,7 @@ mod forms;
 mod generated;
 mod guarantees_manual;
 mod handing_on;
+mod help;
 mod hostile;
 mod in_use;
 mod join;

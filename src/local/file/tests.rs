@@ -76,7 +76,7 @@ fn what_is_created_can_be_opened_complete_and_private() {
         fs::create_dir(top.path().join("ipcq-7")).unwrap();
         set_mode(&top.path().join("ipcq-7"), 0o700);
         let segment = &every_home(&top, "q")[home];
-        assert!(matches!(segment.open(), Err(Error::NoSuchQueue { name }) if name == segment.name));
+        assert!(matches!(segment.open(), Err(Error::NoSuchQueue { name, .. }) if name == segment.name));
         segment.create(0o600, false, greeting).unwrap();
         let mut content = String::new();
         segment.open().unwrap().read_to_string(&mut content).unwrap();
