@@ -4,7 +4,9 @@ use super::Outcome;
 use super::arguments::{CreateIfMissing, Patience, QueueArguments};
 use super::exit::{Exit, report};
 use super::keep::Keeping;
+use super::meter::Meter;
 use super::output::{Output, Unwritten};
+use super::progress::ProgressArgument;
 use super::render::{Form, Names, Rendered};
 use super::units::{parse_count, parse_process, parse_time_of_lease};
 use crate::error::{Error, Result};
@@ -72,6 +74,8 @@ pub(super) struct Get {
     #[arg(long, value_name = "PID", value_parser = parse_process, allow_hyphen_values = true, requires = "lease")]
     owner: Option<u32>,
     #[command(flatten)]
+    progress: ProgressArgument,
+    #[command(flatten)]
     create: CreateIfMissing,
     #[command(flatten)]
     patience: Patience,
@@ -90,6 +94,7 @@ impl Get {
         let mut output = Output::new(self.output.clone())?;
         let mut keeping = self.keeping(&queues)?;
         let mut rendered = Rendered::new(self.form());
+        let meter = Meter::new(&self.progress, place, addresses.clone());
         let stays = self.follow || self.count.is_some_and(|count| count > 1);
         let mut left = match self.count {
             Some(count) => count,
@@ -120,7 +125,7 @@ impl Get {
                 deadline = Some(Instant::now());
             }
             let more = stays.then_some(left);
-            let (queue, to) = (queues[index].as_mut(), (&mut rendered, &mut output));
+            let (queue, to) = (queues[index].as_mut(), (&mut rendered, &mut output, &meter));
             let (delivered, exit) = self.deliver(queue, &addresses[index], keeping.as_mut(), to, more)?;
             if exit != Exit::Done {
                 return Ok(exit);
@@ -171,7 +176,7 @@ impl Get {
         queue: &mut dyn Queue,
         address: &Address,
         keeping: Option<&mut Keeping>,
-        (rendered, output): (&mut Rendered, &mut Output),
+        (rendered, output, meter): (&mut Rendered, &mut Output, &Meter),
         more: Option<u64>,
     ) -> Result<(u64, Exit)> {
         let names = keeping.as_ref().map_or(Names::Messages, |_| Names::LeasesFrom(address.as_os_str()));
@@ -184,7 +189,8 @@ impl Get {
         if self.at_most_once {
             self.settle(queue, count, stay)?;
         }
-        let Err(Unwritten { written, error }) = output.write(rendered.bytes()) else {
+        let Err(Unwritten { written, error }) = meter.aside(|| output.write(rendered.bytes())) else {
+            meter.add(count, rendered.bytes().len() as u64);
             return Ok((count, self.let_go(queue, keeping, count, stay)?));
         };
         let (complete, end) = rendered.complete(written);

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::arguments::{Patience, QueueArgument};
 use super::exit::{Exit, report};
-use super::progress::Progress;
+use super::progress::{Progress, ProgressArgument};
 use crate::error::Error;
 use crate::open;
 use crate::place::Place;
@@ -17,9 +17,8 @@ use crate::place::Place;
 pub(super) struct Join {
     #[command(flatten)]
     queue: QueueArgument,
-    /// Show a bar with rate and ETA on a terminal
-    #[arg(long)]
-    progress: bool,
+    #[command(flatten)]
+    progress: ProgressArgument,
     #[command(flatten)]
     patience: Patience,
 }
@@ -28,7 +27,7 @@ impl Join {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
         let mut queue = open::open(place, &address)?;
-        let (mut dead, mut progress, mut start) = (0, Progress::new(self.progress), None);
+        let (mut dead, mut progress, mut start) = (0, Progress::new(&self.progress), None);
         let joined = queue.join(self.patience.deadline(), &mut |status| {
             dead = status.dead;
             let finished = status.got.saturating_add(status.died).saturating_add(status.purged);

@@ -14,6 +14,7 @@ mod join;
 mod json;
 mod keep;
 mod ls;
+mod meter;
 mod mv;
 mod nack;
 mod output;

@@ -3,6 +3,7 @@
 use super::arguments::{CreateIfMissing, Patience, QueueArgument};
 use super::exit::{Exit, report};
 use super::input::Source;
+use super::meter::Meter;
 use super::process;
 use super::stream::Putting;
 use crate::error::{Error, Result};
@@ -48,7 +49,7 @@ impl Produce {
     pub(super) fn run(&self, place: &Place) -> Result<u8> {
         let address = self.queue.address()?;
         let mut queue = self.create.open(place, &address)?;
-        let putting = Putting { json: self.json, together: false, patience: &self.patience };
+        let putting = Putting { json: self.json, together: false, patience: &self.patience, meter: &Meter::none() };
         // Before the command starts: it may do more than print.
         let started = putting.start(queue.as_mut())?;
         if started != Exit::Done {

@@ -2,6 +2,8 @@
 
 use super::arguments::{CreateIfMissing, Patience, QueueArgument};
 use super::input::{self, Source};
+use super::meter::Meter;
+use super::progress::ProgressArgument;
 use super::stream::{Putting, not_json, too_large};
 use super::{Outcome, json};
 use crate::message::{Framing, Run, reserve};
@@ -33,6 +35,8 @@ pub(super) struct Put {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    progress: ProgressArgument,
+    #[command(flatten)]
     create: CreateIfMissing,
     #[command(flatten)]
     patience: Patience,
@@ -50,7 +54,8 @@ impl Put {
         let queue = queue.as_mut();
         if self.lines || self.null {
             let framing = if self.lines { Framing::Newline } else { Framing::Nul };
-            self.putting().stream(queue, Source::stdin()?, framing)
+            let meter = Meter::new(&self.progress, place, vec![address]);
+            self.putting(&meter).stream(queue, Source::stdin()?, framing)
         } else if self.messages.is_empty() {
             self.put_whole(queue)
         } else {
@@ -58,8 +63,8 @@ impl Put {
         }
     }
 
-    fn putting(&self) -> Putting<'_> {
-        Putting { json: self.json, together: !self.lines && !self.null, patience: &self.patience }
+    fn putting<'a>(&'a self, meter: &'a Meter) -> Putting<'a> {
+        Putting { json: self.json, together: !self.lines && !self.null, patience: &self.patience, meter }
     }
 
     fn put_arguments(&self, queue: &mut dyn Queue) -> Outcome {
@@ -83,7 +88,7 @@ impl Put {
             // An argument cannot hold a NUL.
             bytes.push(0);
         }
-        self.putting().run(queue, &Run::delimited(&bytes, Framing::Nul).with_json(self.json), &mut 0)
+        self.putting(&Meter::none()).run(queue, &Run::delimited(&bytes, Framing::Nul).with_json(self.json), &mut 0)
     }
 
     fn put_whole(&self, queue: &mut dyn Queue) -> Outcome {
@@ -92,12 +97,12 @@ impl Put {
             return Err(too_large(queue, "standard input".into(), format!("over {capacity}")));
         };
         if !self.json {
-            return self.putting().run(queue, &Run::whole(&message), &mut 0);
+            return self.putting(&Meter::none()).run(queue, &Run::whole(&message), &mut 0);
         }
         let mut compact = Vec::new();
         reserve(&mut compact, message.len() as u64 + 1)?;
         json::compact(&message, &mut compact).map_err(|reason| not_json("standard input", &reason))?;
         compact.push(b'\n');
-        self.putting().run(queue, &Run::delimited(&compact, Framing::Newline).with_json(true), &mut 0)
+        self.putting(&Meter::none()).run(queue, &Run::delimited(&compact, Framing::Newline).with_json(true), &mut 0)
     }
 }

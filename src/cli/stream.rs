@@ -3,13 +3,15 @@
 use super::arguments::Patience;
 use super::exit::{Exit, report};
 use super::input::{Next, Records, Source};
+use super::meter::Meter;
 use super::{Outcome, json};
 use crate::error::Error;
 use crate::message::{Framing, Run, reserve};
 use crate::queue::Queue;
+use std::time::Instant;
 
 /// How messages are put.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Putting<'a> {
     /// Each must be valid JSON, and is stored compact.
     pub(super) json: bool,
@@ -17,6 +19,8 @@ pub(super) struct Putting<'a> {
     pub(super) together: bool,
     /// How long each wait may be.
     pub(super) patience: &'a Patience,
+    /// Counts what has been put.
+    pub(super) meter: &'a Meter,
 }
 
 impl Putting<'_> {
@@ -110,6 +114,9 @@ impl Putting<'_> {
 
     /// Puts all of `run`; `put` counts the messages that this process has put.
     pub(super) fn run(&self, queue: &mut dyn Queue, run: &Run<'_>, put: &mut u64) -> Outcome {
+        if self.meter.shows() {
+            return self.run_in_steps(queue, *run, put);
+        }
         let why = match queue.put(run, self.together, self.patience.deadline()) {
             Ok(done) => {
                 *put += done;
@@ -122,6 +129,29 @@ impl Putting<'_> {
             Err(error) => return Err(error),
         };
         Ok(stopped(&why, *put))
+    }
+
+    /// The same, but for a full queue message by message, so that what is shown is right while we wait.
+    fn run_in_steps(&self, queue: &mut dyn Queue, mut left: Run<'_>, put: &mut u64) -> Outcome {
+        let unmetered = Putting { meter: &Meter::none(), ..*self };
+        while left.count() > 0 {
+            let fits = match queue.put(&left, self.together, Some(Instant::now())) {
+                Err(Error::LockTimeout { .. }) => 0,
+                fits => fits?,
+            };
+            let mut step = left.prefix(fits, u64::MAX);
+            *put += fits;
+            if fits == 0 {
+                step = left.prefix(1, u64::MAX);
+                let exit = unmetered.run(queue, &step, put)?;
+                if exit != Exit::Done {
+                    return Ok(exit);
+                }
+            }
+            self.meter.add(step.count(), step.message_bytes());
+            left = left.after(&step);
+        }
+        Ok(Exit::Done)
     }
 }
 

@@ -12,7 +12,7 @@ mod verdict;
 
 use super::arguments::{CreateIfMissing, Patience, QueueArgument};
 use super::exit::{Exit, report};
-use super::progress::Progress;
+use super::progress::{Progress, ProgressArgument};
 use super::units::{parse_attempts, parse_count, parse_duration};
 use super::{Outcome, completions, process};
 use crate::error::Result;
@@ -66,9 +66,8 @@ pub(super) struct Work {
     /// Put what a job writes to standard output into QUEUE2, as one message, together with the end of its message
     #[arg(long, value_name = "QUEUE2", add = ArgValueCompleter::new(completions::queues), conflicts_with = "tag")]
     out: Option<OsString>,
-    /// Show a bar with rate and ETA on a terminal
-    #[arg(long)]
-    progress: bool,
+    #[command(flatten)]
+    progress: ProgressArgument,
     #[command(flatten)]
     create: CreateIfMissing,
     #[command(flatten)]
@@ -116,7 +115,7 @@ impl Work {
     ) -> Result<(Stop, Tally)> {
         let starter = Starter::new(Template::new(&self.command, queue.name()), self.tag, out.is_some())?;
         let slots = Slots::new(most, client)?;
-        let sinks = Sinks::new(Progress::new(self.progress))?;
+        let sinks = Sinks::new(Progress::new(&self.progress))?;
         let retries = Retries {
             max_attempts: self.max_attempts.or(queue.max_attempts()).unwrap_or(MAX_ATTEMPTS),
             backoff: self.backoff.unwrap_or(BACKOFF),

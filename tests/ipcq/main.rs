@@ -37,6 +37,7 @@ mod peek;
 mod places;
 mod producers;
 mod programs;
+mod progress;
 mod readme;
 mod reboot;
 mod recovery;
