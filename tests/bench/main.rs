@@ -10,18 +10,20 @@ mod depth;
 mod leases;
 mod one_shot;
 mod ping_pong;
+mod readers;
 mod streams;
 mod tools;
 
 type Part = fn(&tools::Bench);
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("lines", streams::lines),
     ("large", streams::large_messages),
     ("one-shot", one_shot::run),
     ("ping-pong", ping_pong::run),
     ("depth", depth::run),
     ("leases", leases::run),
+    ("readers", readers::run),
 ];
 
 fn main() {

@@ -9,7 +9,8 @@ const LARGE_MESSAGES: usize = 1024;
 
 const THROUGH_FIFO: &str = "cat input > fifo & cat fifo > /dev/null; wait";
 
-fn through_queue(flag: &str) -> String {
+/// A script that puts the file `input` through a queue.
+pub(crate) fn through_queue(flag: &str) -> String {
     format!(
         "ipcq create stream; {{ ipcq put {flag} stream < input; ipcq close stream; }} & \
          ipcq get -f {} stream > /dev/null; wait; ipcq rm stream",
@@ -17,8 +18,8 @@ fn through_queue(flag: &str) -> String {
     )
 }
 
-/// Ten million lines of 20 to 80 characters.
-pub(crate) fn lines(bench: &Bench) {
+/// Makes the file `input`: ten million lines of 20 to 96 characters.
+pub(crate) fn write_lines(bench: &Bench) {
     let text: Vec<u8> = (0..2_000_003_u64).map(|at| b'0' + (at.wrapping_mul(0x9E37_79B9) >> 13) as u8 % 64).collect();
     let mut input = BufWriter::with_capacity(1 << 20, File::create(bench.path("input")).unwrap());
     for number in 0..LINES {
@@ -28,6 +29,11 @@ pub(crate) fn lines(bench: &Bench) {
         input.write_all(b"\n").unwrap();
     }
     drop(input.into_inner().unwrap());
+}
+
+/// Ten million lines.
+pub(crate) fn lines(bench: &Bench) {
+    write_lines(bench);
     bench.prepare("mkfifo fifo");
     identical(bench);
     memory(bench);
