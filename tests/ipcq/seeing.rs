@@ -122,14 +122,19 @@ fn figures_are_shown_again_and_again() {
     assert_eq!(watch.end().code, 4);
 }
 
+/// Messages that are put and got, done with, delayed, given up on and purged, until the queue is removed.
+const TRAFFIC: &str = "yes | ipcq put jobs -l &
+    ipcq work jobs -j 2 -- true &
+    ipcq work jobs -j 1 --max-attempts 2 --backoff 10ms -- false &
+    ipcq get jobs -f > /dev/null &
+    while ipcq purge jobs --dead; do ipcq get jobs --lease 1h -o /dev/null | xargs ipcq nack jobs --delay 10ms; done &
+    wait";
+
 #[test]
 fn under_constant_traffic_the_figures_of_one_look_agree() {
     let samples = std::env::var("IPCQ_SAMPLES").map_or(300, |samples| samples.parse().unwrap());
     let sandbox = Sandbox::with_queues("jobs");
-    let traffic = sandbox
-        .program("sh")
-        .args(["-c", "yes | ipcq put jobs -l & ipcq work jobs -j 2 -- true & ipcq get jobs -f >/dev/null & wait"])
-        .spawn();
+    let traffic = sandbox.program("sh").args(["-c", TRAFFIC]).spawn();
     let traffic = Running::from(traffic.unwrap());
     for _ in 0..samples {
         let figures: serde_json::Value = serde_json::from_str(&sandbox.ok("stat --json jobs")).unwrap();
@@ -137,6 +142,9 @@ fn under_constant_traffic_the_figures_of_one_look_agree() {
         let there = figure("ready") + figure("leased") + figure("delayed") + figure("dead");
         assert_eq!(there, figure("put") - figure("got") - figure("purged"), "{figures}");
     }
+    until("the traffic has been of every kind", || {
+        ["put", "got", "returned", "died", "purged"].iter().all(|key| sandbox.stat("jobs", key) != 0)
+    });
     sandbox.ok("rm jobs");
     drop(traffic);
 }
