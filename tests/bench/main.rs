@@ -1,37 +1,70 @@
-//! Speed, as ratios to what a script would use instead, measured in the same run: `cargo bench`, or `cargo bench leases`
-//! for some of it.
+//! Speed, as ratios to what a user would pick instead, measured in the same run: `cargo bench`, or for some of it
+//! `cargo bench -- streams latency`.
 //!
-//! Every figure is a median of interleaved runs. Absolute times depend on the machine; ratios much less.
+//! Everything that is needed is started here; what is not installed is skipped. `--save` keeps the table and the picture
+//! in `tests/bench/results`; without it they are written into the target directory. `--quick` sees only that it works.
 
 // A bench that fails to prepare is to fail loudly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod depth;
-mod leases;
+mod contest;
+mod echo;
+mod growth;
+mod helper;
+mod latency;
+mod limit;
+mod machine;
 mod one_shot;
-mod ping_pong;
+mod peers;
+mod picture;
 mod readers;
+mod report;
+mod resident;
 mod streams;
 mod tools;
 
-type Part = fn(&tools::Bench);
+use report::Report;
+use std::path::Path;
+use tools::Bench;
 
+type Part = fn(&Bench, &mut Report);
+
+/// In the order of the table.
 const PARTS: [(&str, Part); 7] = [
-    ("lines", streams::lines),
-    ("large", streams::large_messages),
+    ("streams", streams::run),
     ("one-shot", one_shot::run),
-    ("ping-pong", ping_pong::run),
-    ("depth", depth::run),
-    ("leases", leases::run),
+    ("latency", latency::run),
+    ("resident", resident::run),
+    ("growth", growth::run),
+    ("limit", limit::run),
     ("readers", readers::run),
 ];
 
 fn main() {
-    let bench = tools::Bench::new();
-    // Cargo adds options of its own.
-    let only: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    println!("{:<58} {:>8} {:>8}", "ratio (smaller is better)", "measured", "at most");
-    for (_, run) in PARTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|part| part == name)) {
-        run(&bench);
+    if helper::help() {
+        return;
+    }
+    // Cargo says --bench when figures are wanted, and nothing when it only runs tests.
+    let (options, only): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with('-'));
+    let asked = |option: &str| options.iter().any(|word| word == option);
+    for part in &only {
+        assert!(PARTS.iter().any(|(name, _)| name == part), "there is no part '{part}'");
+    }
+    let quick = asked("--quick") || !asked("--bench");
+    let bench = Bench::new(quick);
+    let mut report = Report::new();
+    for (name, run) in PARTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|part| part == name)) {
+        report.start_part(name);
+        run(&bench, &mut report);
+    }
+    report.conclude();
+    let results = if asked("--save") {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results")
+    } else {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-results")
+    };
+    if !quick {
+        report.save(&results);
+        println!("Table and picture: {}", results.display());
     }
 }

@@ -1,13 +1,28 @@
-//! Streams through a queue, against the same through a named pipe.
+//! Streams of messages from process to process: lines, 64 bytes each, and a mebibyte each; by one and by several.
 
-use crate::tools::{Bench, have, report};
+use crate::contest::{Compared, Contender, in_turn};
+use crate::peers::{self, Peer, Sample};
+use crate::report::{Bar, Report, Unit};
+use crate::tools::{Bench, have};
 use std::fs::File;
-use std::io::{BufWriter, Write};
-
-const LINES: u64 = 10_000_000;
-const LARGE_MESSAGES: usize = 1024;
+use std::io::{BufWriter, Read, Write};
 
 const THROUGH_FIFO: &str = "cat input > fifo & cat fifo > /dev/null; wait";
+
+/// Bytes of a large message, with the delimiter.
+const LARGE: usize = 1 << 20;
+
+/// Rounds with peers that are much slower.
+const FEW_ROUNDS: usize = 3;
+
+pub(crate) fn run(bench: &Bench, report: &mut Report) {
+    bench.prepare("mkfifo fifo");
+    let mut peers = peers::start(bench, report);
+    lines(bench, report, &mut peers);
+    short(bench, report, &mut peers);
+    large(bench, report, &mut peers);
+    several(bench, report, &mut peers);
+}
 
 /// A script that puts the file `input` through a queue.
 pub(crate) fn through_queue(flag: &str) -> String {
@@ -18,31 +33,60 @@ pub(crate) fn through_queue(flag: &str) -> String {
     )
 }
 
-/// Makes the file `input`: ten million lines of 20 to 96 characters.
-pub(crate) fn write_lines(bench: &Bench) {
+/// Makes the file `input`: ten million lines of 20 to 96 characters, and returns how many those are.
+pub(crate) fn write_lines(bench: &Bench) -> usize {
+    let lines = bench.many(10_000_000, 10_000);
     let text: Vec<u8> = (0..2_000_003_u64).map(|at| b'0' + (at.wrapping_mul(0x9E37_79B9) >> 13) as u8 % 64).collect();
-    let mut input = BufWriter::with_capacity(1 << 20, File::create(bench.path("input")).unwrap());
-    for number in 0..LINES {
-        let length = 20 + (number.wrapping_mul(2_654_435_761) >> 7) as usize % 77;
-        let start = number as usize * 7919 % (text.len() - 100);
-        input.write_all(&text[start..start + length]).unwrap();
-        input.write_all(b"\n").unwrap();
-    }
-    drop(input.into_inner().unwrap());
+    write_input(bench, |input| {
+        for number in 0..lines as u64 {
+            let length = 20 + (number.wrapping_mul(2_654_435_761) >> 7) as usize % 77;
+            let start = number as usize * 7919 % (text.len() - 100);
+            input.write_all(&text[start..start + length]).unwrap();
+            input.write_all(b"\n").unwrap();
+        }
+    });
+    lines
 }
 
-/// Ten million lines.
-pub(crate) fn lines(bench: &Bench) {
-    write_lines(bench);
-    bench.prepare("mkfifo fifo");
+fn write_input(bench: &Bench, write: impl FnOnce(&mut BufWriter<File>)) {
+    let mut input = BufWriter::with_capacity(1 << 20, File::create(bench.path("input")).unwrap());
+    write(&mut input);
+    input.into_inner().unwrap();
+}
+
+/// The first `count` messages of the input, in a file of their own.
+fn sample(bench: &Bench, delimiter: u8, count: usize, length: usize) -> Sample {
+    let mut bytes = Vec::new();
+    let input = File::open(bench.path("input")).unwrap();
+    input.take((count * length) as u64).read_to_end(&mut bytes).unwrap();
+    Sample::new(bench.path(&format!("sample{count}")), bytes, delimiter, count)
+}
+
+/// Rows for ten million lines.
+fn lines(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
+    let count = write_lines(bench);
     identical(bench);
-    memory(bench);
+    let what = format!("{} short lines", in_words(count));
     let ours = through_queue("-l");
-    report("10 M lines, two processors / fifo", bench.ratio(&ours, THROUGH_FIFO, 7), 0.7);
-    if have("taskset") {
-        let pinned = |script: &str| format!("taskset -c 0 sh -c '{script}'");
-        report("10 M lines, one processor / fifo", bench.ratio(&pinned(&ours), &pinned(THROUGH_FIFO), 7), 1.5);
+    let each = |script: String| move || bench.time_script("sh", &script) / count as f64;
+    let rounds = bench.many(7, 1);
+    let both = in_turn(rounds, &mut [Box::new(each(ours.clone())), Box::new(each(THROUGH_FIFO.to_owned()))]);
+    let compared = Compared::of(&both[0], &both[1]);
+    report.row(&what, "fifo, two cats", Unit::MessageRate, compared, Some(Bar::AtMost(0.5)));
+    if have("taskset", report) {
+        let pinned = |script: &str| each(format!("taskset -c 0 sh -c '{script}'"));
+        let one = in_turn(rounds, &mut [Box::new(pinned(&ours)), Box::new(pinned(THROUGH_FIFO))]);
+        let what = format!("{what}, all on one processor");
+        report.row(&what, "fifo, two cats", Unit::MessageRate, Compared::of(&one[0], &one[1]), Some(Bar::AtMost(1.2)));
     }
+    let bar = |name: &str| match name {
+        "multiprocessing.Queue" => Some(Bar::TimesAsFast(150.0)),
+        "Redis list, RPUSH pipelined, LPOP 1000" => Some(Bar::TimesAsFast(20.0)),
+        name if name.starts_with("SimpleBroker") => Some(Bar::TimesAsFast(100.0)),
+        _ => None,
+    };
+    let samples = samples(bench, peers, b'\n', count, 100, 1);
+    against(bench, report, peers, &samples, &what, &mut each(ours), bar);
 }
 
 fn identical(bench: &Bench) {
@@ -50,39 +94,136 @@ fn identical(bench: &Bench) {
         "ipcq create same; { ipcq put -l same < input; ipcq close same; } & ipcq get -f same | cmp - input; \
          ok=$?; wait; ipcq rm same; exit $ok",
     );
-    println!("10 M lines come out byte for byte");
 }
 
-/// Private memory of both processes in the middle of the stream.
-fn memory(bench: &Bench) {
-    bench.prepare("ipcq create memory");
-    let input = File::open(bench.path("input")).unwrap();
-    let mut put = bench.program("ipcq").args(["put", "-l", "memory"]).stdin(input).spawn().unwrap();
-    let mut get = bench.program("ipcq").args(["get", "-f", "memory"]).spawn().unwrap();
-    let mut most = 0;
-    while put.try_wait().unwrap().is_none() {
-        most = most.max(private(put.id())).max(private(get.id()));
+/// Rows for a million messages of 64 bytes.
+fn short(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
+    let count = bench.many(1_000_000, 2_000);
+    write_input(bench, |input| {
+        (0..count).for_each(|number| writeln!(input, "{number:064}").unwrap());
+    });
+    let what = format!("{} messages of 64 B", in_words(count));
+    let mut ours = || bench.time_script("sh", &through_queue("-l")) / count as f64;
+    let mut fifo = || bench.time_script("sh", THROUGH_FIFO) / count as f64;
+    let both = in_turn(bench.many(11, 1), &mut [Box::new(&mut ours), Box::new(&mut fifo)]);
+    report.row(&what, "fifo, two cats", Unit::MessageRate, Compared::of(&both[0], &both[1]), None);
+    let samples = samples(bench, peers, b'\n', count, 65, 1);
+    against(bench, report, peers, &samples, &what, &mut ours, |_| None);
+}
+
+/// Makes the file `input`: one gibibyte, each mebibyte of it with a NUL at its end, and returns how many those are.
+pub(crate) fn write_large(bench: &Bench) -> usize {
+    let count = bench.many(1024, 16);
+    // Text, so that everybody can take it.
+    let letter = |at: usize| b' ' + ((at as u32).wrapping_mul(0x9E37_79B9) >> 24) as u8 % 64;
+    let mut message: Vec<u8> = (0..LARGE).map(letter).collect();
+    message[LARGE - 1] = 0;
+    write_input(bench, |input| (0..count).for_each(|_| input.write_all(&message).unwrap()));
+    count
+}
+
+/// Rows for one gibibyte as messages of one mebibyte.
+fn large(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
+    let count = write_large(bench);
+    let what = format!("{count} messages of 1 MiB");
+    let bytes = (count * LARGE) as f64;
+    let mut ours = || bench.time_script("sh", &through_queue("-0")) / bytes;
+    let mut fifo = || bench.time_script("sh", THROUGH_FIFO) / bytes;
+    let both = in_turn(bench.many(7, 1), &mut [Box::new(&mut ours), Box::new(&mut fifo)]);
+    let compared = Compared::of(&both[0], &both[1]);
+    report.row(&what, "fifo, two cats", Unit::ByteRate, compared, Some(Bar::AtMost(0.8)));
+    let sample = sample(bench, 0, count.min(128), LARGE);
+    let bytes = (sample.count * LARGE) as f64;
+    for peer in peers {
+        if peer.longest() < LARGE - 1 {
+            report.skip(&format!("{} takes no messages of 1 MiB", peer.name()));
+            continue;
+        }
+        let mut theirs = || peer.stream(&sample, 1, 1) / bytes;
+        let both = in_turn(bench.many(FEW_ROUNDS, 1), &mut [Box::new(&mut ours), Box::new(&mut theirs)]);
+        report.row(&what, peer.name(), Unit::ByteRate, Compared::of(&both[0], &both[1]), None);
     }
-    bench.prepare("ipcq close memory");
-    get.wait().unwrap();
-    bench.prepare("ipcq rm memory");
-    report("10 M lines, private MiB of either process", most as f64 / 1024.0, 16.0);
 }
 
-fn private(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+/// As many messages for each peer as it takes in about a second.
+fn samples(
+    bench: &Bench,
+    peers: &[Box<dyn Peer>],
+    delimiter: u8,
+    count: usize,
+    length: usize,
+    part: usize,
+) -> Vec<Sample> {
+    let count = |peer: &dyn Peer| count.min(bench.many(peer.pace() / part, 200));
+    peers.iter().map(|peer| sample(bench, delimiter, count(peer.as_ref()), length)).collect()
 }
 
-/// One gibibyte as messages of one mebibyte.
-pub(crate) fn large_messages(bench: &Bench) {
-    let mut message: Vec<u8> = (0..1 << 20).map(|at: u32| (at.wrapping_mul(0x9E37_79B9) >> 24) as u8 | 1).collect();
-    *message.last_mut().unwrap() = 0;
-    let mut input = File::create(bench.path("input")).unwrap();
-    for _ in 0..LARGE_MESSAGES {
-        input.write_all(&message).unwrap();
+/// A row for each peer, with a sample for each.
+fn against(
+    bench: &Bench,
+    report: &mut Report,
+    peers: &mut [Box<dyn Peer>],
+    samples: &[Sample],
+    what: &str,
+    ours: &mut dyn FnMut() -> f64,
+    bar: impl Fn(&str) -> Option<Bar>,
+) {
+    let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
+    let mut contenders: Vec<Contender> = vec![Box::new(ours)];
+    for (peer, sample) in peers.iter_mut().zip(samples) {
+        contenders.push(Box::new(|| peer.stream(sample, 1, 1) / sample.count as f64));
     }
-    report("1 GiB as 1 MiB messages / fifo", bench.ratio(&through_queue("-0"), THROUGH_FIFO, 7), 1.0);
-    std::fs::remove_file(bench.path("input")).unwrap();
+    let costs = in_turn(bench.many(FEW_ROUNDS, 1), &mut contenders);
+    for (name, theirs) in names.into_iter().zip(&costs[1..]) {
+        report.row(what, name, Unit::MessageRate, Compared::of(&costs[0], theirs), bar(name));
+    }
+}
+
+/// Rows for one to four producers and consumers.
+fn several(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
+    let count = write_lines(bench);
+    let sizes = [(1, 1), (1, 4), (4, 1), (2, 2), (4, 4)];
+    bench.prepare("split -n l/2 -d input half.; split -n l/4 -d input quarter.");
+    let through = |(producers, consumers): (usize, usize)| {
+        let script = by_several(producers, consumers);
+        move || bench.time_script("sh", &script) / count as f64
+    };
+    let mut contenders: Vec<Contender> = Vec::new();
+    sizes.iter().for_each(|size| contenders.push(Box::new(through(*size))));
+    let costs = in_turn(bench.many(7, 1), &mut contenders);
+    let what = |(producers, consumers)| format!("lines, {producers} producers, {consumers} consumers");
+    for (size, ours) in sizes.iter().zip(&costs).skip(1) {
+        let bar = (*size == (4, 4)).then_some(Bar::AtMost(1.0 / 0.7));
+        report.row(&what(*size), "ipcq, 1 producer, 1 consumer", Unit::MessageRate, Compared::of(ours, &costs[0]), bar);
+    }
+    let samples = samples(bench, peers, b'\n', count, 100, 2);
+    let mut ours = through((4, 4));
+    for (peer, sample) in peers.iter_mut().zip(&samples) {
+        let mut theirs = || peer.stream(sample, 4, 4) / sample.count as f64;
+        let both = in_turn(bench.many(FEW_ROUNDS, 1), &mut [Box::new(&mut ours), Box::new(&mut theirs)]);
+        report.row(&what((4, 4)), peer.name(), Unit::MessageRate, Compared::of(&both[0], &both[1]), None);
+    }
+    bench.prepare("rm input half.* quarter.*");
+}
+
+/// A script that puts the input's parts through one queue.
+fn by_several(producers: usize, consumers: usize) -> String {
+    let parts = match producers {
+        1 => "input",
+        2 => "half.*",
+        _ => "quarter.*",
+    };
+    let gets = "ipcq get -f stream > /dev/null & ".repeat(consumers);
+    format!(
+        "ipcq create stream; {gets} puts=; for part in {parts}; do ipcq put -l stream < $part & puts=\"$puts $!\"; done; \
+         wait $puts; ipcq close stream; wait; ipcq rm stream"
+    )
+}
+
+/// As in 10 M.
+pub(crate) fn in_words(count: usize) -> String {
+    match count {
+        1_000_000.. => format!("{} M", count / 1_000_000),
+        _ => count.to_string(),
+    }
 }

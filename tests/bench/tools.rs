@@ -1,7 +1,12 @@
-//! A directory in memory, the binary as it would be installed, and ways to time processes.
+//! A directory in memory, the binary as it would be installed, and ways to run and time programs.
 
+use crate::report::Report;
+use ipcq::name::Address;
+use ipcq::open;
+use ipcq::place::{Place, Surroundings};
+use ipcq::queue::{Limits, Queue};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -9,21 +14,23 @@ pub(crate) struct Bench {
     directory: TempDir,
     /// Where `ipcq` is: on a disk, copied there as installing does it.
     installed: TempDir,
+    /// Only to see that everything works.
+    quick: bool,
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(quick: bool) -> Self {
         let memory = Path::new("/dev/shm");
         let directory = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
         let installed = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         // What the linker has written in pieces lies in memory in pieces, and starts more slowly.
         std::fs::copy(env!("CARGO_BIN_EXE_ipcq"), installed.path().join("ipcq")).unwrap();
-        Bench { directory: directory.unwrap(), installed }
+        Bench { directory: directory.unwrap(), installed, quick }
     }
 
-    /// The installed binary.
-    pub(crate) fn ipcq(&self) -> String {
-        self.installed.path().join("ipcq").to_str().unwrap().to_owned()
+    /// So many, or a few when it is only to be seen that everything works.
+    pub(crate) fn many(&self, many: usize, few: usize) -> usize {
+        if self.quick { many.min(few) } else { many }
     }
 
     /// The directory of queues.
@@ -33,6 +40,17 @@ impl Bench {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The same as text.
+    pub(crate) fn text_path(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Creates a queue, which may be large, and opens it in this process.
+    pub(crate) fn create(&self, name: &str) -> Box<dyn Queue> {
+        let limits = Limits { capacity: 4 << 30, ..Limits::default() };
+        open::create(&place(&self.queues()), &address(name), &limits).unwrap()
     }
 
     /// A program in the bench's directory, with `ipcq` on its path and its queues beside it.
@@ -50,58 +68,64 @@ impl Bench {
     }
 
     /// Seconds that a shell takes for `script`.
-    pub(crate) fn time_script(&self, script: &str) -> f64 {
-        let mut command = self.program("sh");
+    pub(crate) fn time_script(&self, shell: &str, script: &str) -> f64 {
+        let mut command = self.program(shell);
         command.args(["-c", script]);
-        time(&mut command)
+        let start = Instant::now();
+        assert!(command.status().unwrap().success(), "{command:?}");
+        start.elapsed().as_secs_f64()
     }
 
     /// Runs a script that prepares something.
     pub(crate) fn prepare(&self, script: &str) {
-        assert!(self.program("sh").args(["-c", script]).status().unwrap().success(), "{script}");
-    }
-
-    /// The median ratio of the times of two scripts, run in turn.
-    pub(crate) fn ratio(&self, ours: &str, theirs: &str, runs: usize) -> f64 {
-        median((0..runs).map(|_| self.time_script(ours) / self.time_script(theirs)).collect())
-    }
-
-    /// The median ratio of the times of two processes, run in turn.
-    pub(crate) fn ratio_of_processes(&self, ours: &[&str], theirs: &[&str], runs: usize) -> f64 {
-        let start = |words: &[&str]| {
-            let mut command = self.program(words[0]);
-            command.args(&words[1..]);
-            command
-        };
-        let (mut ours, mut theirs) = (start(ours), start(theirs));
-        median((0..runs).map(|_| time(&mut ours) / time(&mut theirs)).collect())
+        self.time_script("sh", script);
     }
 }
 
-fn time(command: &mut Command) -> f64 {
-    let start = Instant::now();
-    assert!(command.status().unwrap().success(), "{command:?}");
-    start.elapsed().as_secs_f64()
+/// The place of queues in `directory`.
+pub(crate) fn place(directory: &Path) -> Place {
+    Place::from(&Surroundings {
+        ipcq_dir: Some(directory.as_os_str().to_owned()),
+        tmpdir: None,
+        uid: 0,
+        shared_memory: "/dev/shm".into(),
+    })
 }
 
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+pub(crate) fn address(name: &str) -> Address {
+    Address::parse(name.as_ref()).unwrap()
 }
 
-/// Prints a line of the table.
-pub(crate) fn report(what: &str, measured: f64, at_most: f64) {
-    println!("{what:<58} {measured:>8.3} {at_most:>8.2}{}", if measured > at_most { "  over" } else { "" });
-}
-
-/// Whether a program can be run; says so if not.
-pub(crate) fn have(program: &str) -> bool {
+/// Whether a program can be run; the report says so if not.
+pub(crate) fn have(program: &str, report: &mut Report) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {program} >/dev/null")]).status();
     let found = found.is_ok_and(|status| status.success());
     if !found {
-        println!("skipped: {program} not found");
+        report.skip(&format!("{program} not found"));
     }
     found
+}
+
+/// A process that ends with this.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Running(command.spawn().unwrap())
+    }
+}
+
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Running(child)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Waits until `condition` holds.

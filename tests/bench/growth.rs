@@ -1,0 +1,159 @@
+//! What an operation costs in a queue that holds much, against one that holds little: messages, waiters, and leases; and
+//! the memory that a message takes.
+
+use crate::contest::{Compared, Contender, in_turn};
+use crate::latency;
+use crate::peers::redis;
+use crate::report::{Bar, Report, Unit};
+use crate::tools::Bench;
+use ipcq::lease::{End, Holder, LeaseId, Terms};
+use ipcq::message::Run;
+use ipcq::queue::{Queue, Want};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant, SystemTime};
+
+const MESSAGE: [u8; 64] = [b'x'; 64];
+const BAR: Option<Bar> = Some(Bar::AtMost(1.5));
+
+/// Operations in one measurement, few enough that what the queue holds stays what it is.
+const BATCH: usize = 200;
+/// Commands in one measurement.
+const COMMANDS: usize = 20;
+
+pub(crate) fn run(bench: &Bench, report: &mut Report) {
+    let (thousand, most) = (bench.many(1_000, 10), bench.many(1_000_000, 1_000));
+    filled(bench, report, "ready", [0, thousand, most], |queue, count| put(queue, count));
+    let most = bench.many(100_000, 1_000);
+    filled(bench, report, "leased", [0, thousand, most], |queue, count| {
+        put(queue, count);
+        lease(queue, count, Duration::from_secs(100_000));
+    });
+    waiters(bench, report);
+    memory(bench, report);
+}
+
+/// Rows for queues that hold so many messages, in this process and as commands.
+fn filled(bench: &Bench, report: &mut Report, what: &str, sizes: [usize; 3], fill: impl Fn(&mut dyn Queue, usize)) {
+    let names = sizes.map(|size| format!("{what}{size}"));
+    let mut queues = names.clone().map(|name| bench.create(&name));
+    for (queue, size) in queues.iter_mut().zip(sizes) {
+        fill(queue.as_mut(), size);
+    }
+    let contenders = queues.iter_mut().map(|queue| Box::new(|| operations(queue.as_mut())) as Contender<[f64; 4]>);
+    let in_process = in_turn(bench.many(101, 3), &mut contenders.collect::<Vec<_>>());
+    let contenders = names.iter().map(|name| Box::new(move || commands(bench, name)) as Contender<[f64; 4]>);
+    let as_commands = in_turn(bench.many(15, 1), &mut contenders.collect::<Vec<_>>());
+    for (how, costs) in [("in process", in_process), ("a process each", as_commands)] {
+        for (index, operation) in ["put", "get", "get --lease", "ack"].into_iter().enumerate() {
+            let of = |size: usize| costs[size].iter().map(|costs| costs[index]).collect::<Vec<_>>();
+            for large in [1, 2] {
+                let what = format!("{operation} with {} {what}, {how}", sizes[large]);
+                let against = format!("the same with {}", sizes[0]);
+                report.row(&what, &against, Unit::Time, Compared::of(&of(large), &of(0)), BAR);
+            }
+        }
+    }
+}
+
+fn put(queue: &mut dyn Queue, count: usize) {
+    for _ in 0..count {
+        assert_eq!(queue.put(&Run::whole(&MESSAGE), false, None).unwrap(), 1);
+    }
+}
+
+/// Takes a message, and says whether there was one.
+fn take(queue: &mut dyn Queue) -> LeaseId {
+    let want = Want { messages: 1, bytes: u64::MAX, singly: true };
+    queue.take(want, false, Some(Instant::now())).unwrap();
+    let frame = queue.frames()[0];
+    LeaseId { message: frame.first_id, attempt: frame.handed_out }
+}
+
+/// Leases that many messages, one at a time.
+fn lease(queue: &mut dyn Queue, count: usize, duration: Duration) -> Vec<LeaseId> {
+    let lease = |_| {
+        let lease = take(queue);
+        let until = Some(SystemTime::now() + duration);
+        queue.keep(1, Terms { until, holder: Holder::Nobody }, true, None).unwrap();
+        lease
+    };
+    (0..count).map(lease).collect()
+}
+
+/// Seconds that a put, a get, a lease and an ack take.
+fn operations(queue: &mut dyn Queue) -> [f64; 4] {
+    let mut clock = Instant::now();
+    let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64() / BATCH as f64;
+    put(queue, 2 * BATCH);
+    let put = lap() / 2.0;
+    let mut buffer = Vec::new();
+    for _ in 0..BATCH {
+        take(queue);
+        buffer.clear();
+        queue.read(0, &mut buffer).unwrap();
+        queue.settle(1, true, None).unwrap();
+    }
+    let get = lap();
+    let leases = lease(queue, BATCH, Duration::from_secs(1000));
+    let lease = lap();
+    for lease in leases {
+        queue.end(&[lease], &End::Done, None).unwrap();
+    }
+    [put, get, lease, lap()]
+}
+
+/// The same as commands.
+fn commands(bench: &Bench, queue: &str) -> [f64; 4] {
+    let repeat = |body: &str| {
+        let script = format!("for i in $(seq {COMMANDS}); do {body}; done");
+        bench.time_script("dash", &script) / COMMANDS as f64
+    };
+    let put = (repeat(&format!("ipcq put {queue} x")) + repeat(&format!("ipcq put {queue} x"))) / 2.0;
+    let get = repeat(&format!("ipcq get {queue}"));
+    let lease = repeat(&format!("ipcq get {queue} --lease 1h --output /dev/null >> leases"));
+    let script = format!("while read id; do ipcq ack {queue} $id; done < leases; rm leases");
+    [put, get, lease, bench.time_script("dash", &script) / COMMANDS as f64]
+}
+
+/// Rows for a message there and back, and for putting it alone, while others wait for it, too.
+fn waiters(bench: &Bench, report: &mut Report) {
+    let sizes = [1, 10, bench.many(1_000, 20)];
+    let trips = bench.many(300, 5);
+    let contenders = sizes
+        .map(|size| Box::new(move || latency::trip(latency::queues(bench, size, true), trips)) as Contender<[f64; 2]>);
+    let costs = in_turn(bench.many(3, 1), &mut { contenders });
+    for large in [1, 2] {
+        for (index, what) in ["put", "there and back"].into_iter().enumerate() {
+            let of = |size: usize| costs[size].iter().map(|costs| costs[index]).collect::<Vec<_>>();
+            let what = format!("{what} with {} waiters", sizes[large]);
+            report.row(&what, "the same with 1", Unit::Time, Compared::of(&of(large), &of(0)), BAR);
+        }
+    }
+}
+
+/// Rows for what a message takes, put alone, in memory.
+fn memory(bench: &Bench, report: &mut Report) {
+    let count = bench.many(100_000, 5_000);
+    let server = redis::Server::start(bench, report);
+    for length in [1, 64, 1_000] {
+        let message = vec![b'x'; length];
+        let name = format!("memory{length}");
+        let mut queue = bench.create(&name);
+        let blocks = || std::fs::metadata(bench.queues().join(&name)).unwrap().blocks() as f64 * 512.0;
+        let before = blocks();
+        for _ in 0..count {
+            assert_eq!(queue.put(&Run::whole(&message), false, None).unwrap(), 1);
+        }
+        let ours = (blocks() - before) / count as f64;
+        let Some(server) = &server else { continue };
+        let before = server.memory();
+        server.push(&name, &message, count);
+        let theirs = (server.memory() - before) / count as f64;
+        let what = format!("memory of a message of {length} B");
+        let compared = Compared { ours, theirs, ratio: ours / theirs };
+        report.row(&what, "Redis list", Unit::Bytes, compared, None);
+        let bytes = length as f64;
+        let what = format!("memory of a message of {length} B");
+        report.row(&what, "its bytes", Unit::Bytes, Compared { ours, theirs: bytes, ratio: ours / bytes }, None);
+    }
+}
