@@ -177,12 +177,16 @@ pub(crate) struct Pieces {
     unit: u32,
     skip: u64,
     left: u64,
+    /// Links that were followed, and a unit that was met on the way: where links lead to it again they go round in a
+    /// circle, which could make a payload of any length out of a small file.
+    links: u32,
+    met: u32,
 }
 
 impl Pieces {
     /// The pieces of `length` bytes that start `skip` bytes (less than a unit) into `unit`.
     pub(crate) fn new(unit: u32, skip: u64, length: u64) -> Self {
-        Pieces { unit, skip, left: length }
+        Pieces { unit, skip, left: length, links: 0, met: unit }
     }
 
     /// The next piece as offset and length, both in bytes.
@@ -197,6 +201,14 @@ impl Pieces {
             let next = memory.load32(format::link_offset(self.unit));
             if next < FIRST_UNIT || format::is_link_table(next) {
                 return damaged("link of a unit", format!("of unit {} is {next}", self.unit));
+            }
+            if next == self.met {
+                return damaged("link of a unit", format!("of unit {} leads back to {next}", self.unit));
+            }
+            // Any circle is shorter than the way from one of these units to the next, in the end.
+            self.links = self.links.wrapping_add(1);
+            if self.links.is_power_of_two() {
+                self.met = next;
             }
             let adjoining = next == self.unit.wrapping_add(1);
             self.unit = next;
