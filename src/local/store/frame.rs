@@ -131,6 +131,11 @@ impl Record {
         if record.first_id().checked_add(count).is_none() {
             return damaged("first id", format!("of unit {unit} is {}", record.first_id()));
         }
+        let (forgiven, attempts) = (record.forgiven(), record.attempts());
+        // Neither may be so large that no number of further attempts is enough.
+        if forgiven > attempts || forgiven == u32::MAX {
+            return damaged("forgiven attempts", format!("of unit {unit} are {forgiven}, and there were {attempts}"));
+        }
         // Outside the record it is in units that have been handed out.
         let handed_out = || memory.load(format::FRESH).saturating_mul(format::UNIT);
         let room = if record.is_inline() { format::INLINE_BYTES } else { handed_out() };

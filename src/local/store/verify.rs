@@ -279,10 +279,6 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
         if state != State::Leased && (record.is_kept() || record.owner() != 0) {
             return damaged("frame flags", format!("of unit {unit} are {}, and it is not leased", record.flags()));
         }
-        if record.forgiven() > record.attempts() {
-            let (forgiven, attempts) = (record.forgiven(), record.attempts());
-            return damaged("forgiven attempts", format!("of unit {unit} are {forgiven}, and there were {attempts}"));
-        }
         self.claim_payload(unit, record)?;
         self.check_payload(unit, record)?;
         if record.is_prepared() && (record.is_kept() || record.owner() == 0 || record.reason_unit() == 0) {
