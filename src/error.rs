@@ -70,7 +70,7 @@ pub enum Error {
         reason: String,
     },
     /// The file is a segment, and a field in it holds what it never may.
-    #[error("queue '{path}' is damaged: {field} {problem} (remove it with 'ipcq rm', or restore it)")]
+    #[error("queue '{path}' is damaged: {field} {problem} ({})", way_out(field))]
     Damaged {
         /// The segment file.
         path: String,
@@ -122,6 +122,15 @@ pub enum Error {
     /// Anything else that a caller must be told in a sentence of its own.
     #[error("{0}")]
     Other(String),
+}
+
+/// What can be done about damage.
+fn way_out(field: &str) -> &'static str {
+    match field {
+        // The others can still be got.
+        "payload checksum" => "'ipcq purge --damaged' removes the messages concerned from its front",
+        _ => "remove it with 'ipcq rm', or restore it",
+    }
 }
 
 /// The question that comes before what else can be done.

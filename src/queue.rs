@@ -339,6 +339,15 @@ pub trait Queue {
     /// Whatever prevents it.
     fn purge(&mut self, shelf: Shelf, deadline: Deadline) -> Result<u64>;
 
+    /// Removes messages whose bytes are not those that were put, from the front up to the first that can be got.
+    /// Returns how many. A backend that keeps messages whole by other means has none.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
+    fn purge_damaged(&mut self, _deadline: Deadline) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Waits until every message put so far has been finished with: it has left the queue, or is dead. Returns false if
     /// the deadline passes before that. Calls `look` at every look.
     ///

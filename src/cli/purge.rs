@@ -11,8 +11,9 @@ use std::time::Instant;
 /// Remove the messages that wait, or those that are dead; the queue stays
 #[derive(clap::Args, Debug)]
 #[command(before_help = "Examples:
-  ipcq purge jobs           all that wait, ready or delayed; not what consumers have, nor what is dead
-  ipcq purge jobs --dead    all that were given up on")]
+  ipcq purge jobs              all that wait, ready or delayed; not what consumers have, nor what is dead
+  ipcq purge jobs --dead       all that were given up on
+  ipcq purge jobs --damaged    what stands in the way of all gets because its bytes have changed")]
 pub(super) struct Purge {
     #[command(flatten)]
     queue: QueueArgument,
@@ -22,11 +23,19 @@ pub(super) struct Purge {
     /// Remove only delayed messages
     #[arg(long)]
     delayed: bool,
+    /// Remove only ready messages whose bytes are not those that were put, up to the first that can be got
+    #[arg(long, conflicts_with_all = ["dead", "delayed"])]
+    damaged: bool,
 }
 
 impl Purge {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let mut queue = open::open(place, &self.queue.address()?)?;
+        let deadline = || Some(Instant::now() + PATIENCE);
+        if self.damaged {
+            queue.purge_damaged(deadline())?;
+            return Ok(Exit::Done);
+        }
         let shelves: &[Shelf] = match self {
             Purge { dead: true, .. } => &[Shelf::Dead],
             Purge { delayed: true, .. } => &[Shelf::Delayed],
@@ -34,7 +43,7 @@ impl Purge {
             _ => &[Shelf::Delayed, Shelf::Ready],
         };
         for shelf in shelves {
-            queue.purge(*shelf, Some(Instant::now() + PATIENCE))?;
+            queue.purge(*shelf, deadline())?;
         }
         Ok(Exit::Done)
     }

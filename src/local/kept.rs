@@ -100,6 +100,13 @@ impl LocalQueue {
         })
     }
 
+    pub(super) fn purge_what_is_damaged(&mut self, deadline: Deadline) -> Result<u64> {
+        self.locked(deadline, |queue| {
+            queue.bring_back()?;
+            queue.store.purge_damaged().map_err(|fault| queue.fault(fault))
+        })
+    }
+
     /// Puts every message where it belongs by now: what is dead or due is not always known before somebody looks.
     pub(super) fn bring_back(&mut self) -> Result<()> {
         self.return_leases_of_the_dead()?;

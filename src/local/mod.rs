@@ -485,6 +485,10 @@ impl Queue for LocalQueue {
         self.purge_shelf(shelf, deadline)
     }
 
+    fn purge_damaged(&mut self, deadline: Deadline) -> Result<u64> {
+        self.purge_what_is_damaged(deadline)
+    }
+
     fn join(&mut self, deadline: Deadline, look: &mut dyn FnMut(&Status)) -> Result<bool> {
         self.wait_until_finished(deadline, look)
     }

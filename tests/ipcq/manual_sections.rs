@@ -534,6 +534,11 @@ const PURGE: &str = r#"\fBipcq purge\fR removes messages that nobody has: withou
 \fB\-\-delayed\fR those that are delayed; with \fB\-\-dead\fR those that are dead.
 What a consumer has is never removed.
 There is room for others then, and those who wait for that are woken.
+.PP
+A message whose bytes have changed since they were put, because a disk failed or a program wrote to the queue's file, is
+given to nobody: every get that comes to it fails, and says so.
+With \fB\-\-damaged\fR such messages are removed, from the first of the queue up to one that can be got; those that were put
+together with a damaged one, as lines of a stream, are lost with it.
 "#;
 
 const PURGE_EXIT: &str = r#".SH EXIT STATUS

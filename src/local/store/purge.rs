@@ -2,20 +2,35 @@
 
 use super::super::format;
 use super::super::memory::Memory;
+use super::frame::Record;
+use super::take::{checksum_now, measure};
 use super::transaction::Transaction;
 use super::tree::Tree;
-use super::{Result, Store, damaged};
+use super::{Fault, Result, Store, damaged};
 use crate::lease::{LeaseId, Shelf};
 
 impl<M: Memory> Store<M> {
     /// Removes all messages of a shelf, but for leased ones, which are somebody's. Returns how many.
     pub(crate) fn purge(&mut self, shelf: Shelf) -> Result<u64> {
+        self.purge_while_there_is(|transaction| transaction.purge_one(shelf))
+    }
+
+    /// Removes runs of messages whose payload is not what was put, from the front up to the first that can be got.
+    /// Returns how many messages.
+    pub(crate) fn purge_damaged(&mut self) -> Result<u64> {
+        self.purge_while_there_is(|transaction| transaction.purge_if_damaged())
+    }
+
+    fn purge_while_there_is(
+        &mut self,
+        mut purge_one: impl FnMut(&mut Transaction<'_, M>) -> Result<Option<u64>>,
+    ) -> Result<u64> {
         let mut purged = 0;
         loop {
             let mut transaction = self.begin()?;
             let (mut some, mut is_last) = (0, false);
             while transaction.has_room() {
-                match transaction.purge_one(shelf)? {
+                match purge_one(&mut transaction)? {
                     Some(count) => some += count,
                     None => {
                         is_last = true;
@@ -76,6 +91,31 @@ impl<M: Memory> Transaction<'_, M> {
             _ => {}
         }
         self.forget(unit, counter).map(Some)
+    }
+
+    /// Removes the first ready frame if its payload is damaged.
+    fn purge_if_damaged(&mut self) -> Result<Option<u64>> {
+        let Some(first) = self.first_ready()? else { return Ok(None) };
+        if self.is_whole(first.unit, &first.record)? {
+            return Ok(None);
+        }
+        self.remove_first_ready(first)?;
+        self.forget(first.unit, format::READY).map(Some)
+    }
+
+    /// Whether a payload is what was put.
+    ///
+    /// # Errors
+    /// When the units of the payload are not to be found: whose they are is not known then.
+    fn is_whole(&self, unit: u32, record: &Record) -> Result<bool> {
+        if checksum_now(self.memory, unit, record)? != record.checksum() {
+            return Ok(false);
+        }
+        match measure(self.memory, unit, record, record.count().into()) {
+            Ok((length, _)) => Ok(length == record.length()),
+            Err(Fault::Damaged { field: "message count", .. }) => Ok(false),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Removes the frame in `unit`, which is nowhere now and was counted by `counter`. Returns its number of messages.

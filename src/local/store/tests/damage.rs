@@ -1,6 +1,7 @@
 //! Damage of known kinds: noticed before anything is done about it, and named.
 
 use super::Random;
+use super::check::check;
 use super::memory::TestMemory;
 use super::world::{Operation, World};
 use crate::local::format;
@@ -100,6 +101,46 @@ fn no_part_of_a_run_that_has_changed_is_given_out() {
         is_damaged(take(&mut store, 2), "payload checksum");
         assert_eq!(store.counts(1).unwrap().leased, 0);
     }
+}
+
+#[test]
+fn what_is_damaged_can_be_removed_and_the_others_be_got() {
+    // The damaged one is alone, in a run, in one unit or in many.
+    for damaged in [Operation::whole(9), Operation::whole(3_000), Operation::lines(20, 100)] {
+        let mut store = after(&[damaged, damaged, Operation::whole(7), damaged]);
+        let unit = store.memory.load(format::READY_FIRST) as u32;
+        let first = store.memory.load32(format::unit_offset(unit) + format::RECORD_FIRST_UNIT);
+        let offset = if first == 0 { format::unit_offset(unit) + format::INLINE } else { format::unit_offset(first) };
+        store.memory.bytes[offset as usize] ^= 1;
+        let counts = store.counts(1).unwrap();
+        let each = (counts.ready - 1) / 3;
+        assert_eq!(store.purge_damaged().unwrap(), each);
+        assert!(check(&store.memory).is_ok());
+        assert_eq!(store.purge_damaged().unwrap(), 0, "the next can be got");
+        assert_eq!(store.counts(1).unwrap().ready, counts.ready - each);
+        let leases = take(&mut store, u64::MAX).unwrap();
+        assert_eq!(leases.len(), 3);
+        assert!(leases.iter().all(|lease| store.read(lease, &mut Vec::new()).is_ok()));
+    }
+}
+
+#[test]
+fn a_damaged_run_with_another_number_of_messages_can_be_removed() {
+    let mut store = after(&[Operation::lines(8, 100), Operation::whole(7)]);
+    let count_at = first_record(&store) + format::RECORD_COUNT;
+    store.memory.store32(count_at, 7);
+    store.memory.store(format::READY, 8);
+    assert_eq!(store.purge_damaged().unwrap(), 7);
+    assert_eq!(store.counts(1).unwrap().ready, 1);
+}
+
+#[test]
+fn a_payload_whose_units_are_not_to_be_found_is_not_removed() {
+    let mut store = after(&[Operation::whole(3_000), Operation::whole(9)]);
+    let first = store.memory.load32(first_record(&store) + format::RECORD_FIRST_UNIT);
+    store.memory.store32(format::link_offset(first), first);
+    is_damaged(store.purge_damaged(), "link of a unit");
+    assert_eq!(store.counts(1).unwrap().ready, 2);
 }
 
 #[test]
