@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 pub(crate) struct Sight {
     pub(crate) state: State,
     ids: Vec<u64>,
-    /// Messages ready, leased, put, got and returned.
-    figures: [u64; 5],
+    /// Messages ready, leased, dead, put, got, purged and returned.
+    figures: [u64; 7],
 }
 
 impl Sight {
     /// There is nothing more to be seen.
     pub(crate) fn of(state: State) -> Self {
-        Sight { state, ids: Vec::new(), figures: [0; 5] }
+        Sight { state, ids: Vec::new(), figures: [0; 7] }
     }
 }
 
@@ -79,6 +79,11 @@ impl Copies {
         let queue = queue.as_mut();
         let status = queue.status(None).map_err(wrong)?;
         end_leases(queue).map_err(wrong)?;
+        queue.retry(None, None).map_err(wrong)?;
+        match queue.resume(true, true, None) {
+            Err(Error::Removed { .. }) => return Ok(Sight::of(State::Removed)),
+            resumed => resumed.map_err(wrong)?,
+        }
         let last = binary_body(700);
         let put = match queue.put(&Run::whole(&last), true, Some(Instant::now())) {
             Err(Error::Removed { .. }) => return Ok(Sight::of(State::Removed)),
@@ -93,13 +98,16 @@ impl Copies {
         let after = queue.status(None).map_err(wrong)?;
         let (count, bytes) = (messages.len() as u64, messages.iter().map(Vec::len).sum::<usize>() as u64);
         let in_order = ids.is_sorted_by(|first, second| first < second);
-        let fits = (status.ready + status.leased, status.bytes, status.put) == (count, bytes, status.got + count);
-        let is_empty = (after.ready, after.leased, after.bytes, after.put) == (0, 0, 0, after.got);
+        let gone = status.got + status.purged;
+        let there = status.ready + status.leased + status.dead;
+        let fits = (there, status.bytes, status.put) == (count, bytes, gone + count);
+        let is_empty = (after.ready, after.leased, after.bytes, after.put) == (0, 0, 0, after.got + after.purged);
         if !(in_order && fits && is_empty && after.put == status.put + put) {
             return Err(format!("the messages {ids:?} of {bytes} bytes do not fit {status:?}, {after:?}"));
         }
         let state = if status.closed { State::Closed(messages) } else { State::Open(messages) };
-        let figures = [status.ready, status.leased, status.put, status.got, status.returned];
+        let figures =
+            [status.ready, status.leased, status.dead, status.put, status.got, status.purged, status.returned];
         Ok(Sight { state, ids, figures })
     }
 }

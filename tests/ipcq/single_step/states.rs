@@ -120,8 +120,12 @@ pub(crate) fn one(sandbox: &Sandbox) -> State {
 
 /// Short and long ones, arguments, lines and a whole input.
 pub(crate) fn several(sandbox: &Sandbox) -> State {
+    several_in(sandbox, "create jobs")
+}
+
+fn several_in(sandbox: &Sandbox, create: &str) -> State {
     let long = "m".repeat(600);
-    sandbox.ok("create jobs");
+    sandbox.ok(create);
     sandbox.ok("put jobs gone");
     sandbox.ok(&format!("put jobs {long}"));
     put_whole(sandbox, &binary_body(1000));
@@ -137,6 +141,25 @@ pub(crate) fn several(sandbox: &Sandbox) -> State {
 pub(crate) fn several_leased(sandbox: &Sandbox) -> State {
     let state = several(sandbox);
     assert_eq!(sandbox.ok("get jobs -n 3 --lease 1h -o bodies"), "2\n3\n4\n");
+    state
+}
+
+/// The same three, given up on.
+pub(crate) fn several_dead(sandbox: &Sandbox) -> State {
+    let state = several_in(sandbox, "create jobs --max-attempts 1");
+    assert_eq!(sandbox.ok("get jobs -n 3 --lease 1h -o bodies"), "2\n3\n4\n");
+    sandbox.ok("nack jobs 2 3 4");
+    state
+}
+
+pub(crate) fn several_and_another(sandbox: &Sandbox) -> State {
+    sandbox.ok("create other");
+    several(sandbox)
+}
+
+pub(crate) fn paused(sandbox: &Sandbox) -> State {
+    let state = several(sandbox);
+    sandbox.ok("pause jobs");
     state
 }
 
