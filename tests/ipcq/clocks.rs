@@ -27,6 +27,7 @@ fn a_wait_takes_as_long_as_wanted_whatever_the_clock_shows() {
                 "{offset} {arguments}: {time:?}"
             );
         }
+        ["jobs", "full"].iter().for_each(|queue| sandbox.is_sound(queue));
     }
 }
 

@@ -277,6 +277,19 @@ fn a_consumer_in_another_pid_namespace_holds_its_message_until_it_dies() {
 }
 
 #[test]
+fn a_lease_whose_owner_is_in_another_pid_namespace_ends_with_its_time() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs first");
+    // Its owner is the first process there, and dies with the command.
+    let lease = "get jobs --lease 1s --owner 1";
+    let Some(mut command) = sandbox.unshared(&["--pid", "--mount-proc"], lease) else { return };
+    Running::from(command.spawn().unwrap()).ends(0, "first\n");
+    assert_eq!(sandbox.run("get jobs -t 0").code, 1, "nobody here can tell that its owner is dead");
+    assert_eq!(sandbox.ok("get jobs -t 10"), "first\n");
+    sandbox.still_works("jobs");
+}
+
+#[test]
 fn from_another_pid_namespace_it_is_seen_who_lives_and_who_does_not() {
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.ok("put jobs first");

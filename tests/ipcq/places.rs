@@ -83,11 +83,13 @@ fn without_shared_memory_the_default_is_in_tmpdir_or_tmp() {
         unset IPCQ_DIR
         mount -t tmpfs tmpfs /tmp && mkdir /tmp/elsewhere && mount -t tmpfs tmpfs /dev || exit 99
         ipcq create one && TMPDIR=/tmp/elsewhere ipcq create two
+        ipcq put one hello && ipcq verify one && ipcq get one
         stat --format '%n %a' /tmp/ipcq-0/one /tmp/elsewhere/ipcq-0/two";
     // The binary may be in /tmp, which the script hides; and it has to be started with /tmp as it is.
     let script = format!("cp '{}' /mnt/ipcq && PATH=/mnt:$PATH\n{script}", binary().display());
     let Some(done) = sandbox.with_mounts(&format!("mount -t tmpfs tmpfs /mnt && {script}")) else { return };
-    let expected = "/tmp/ipcq-0/one 600\n/tmp/elsewhere/ipcq-0/two 600\n";
+    let expected = "one: sound: 1 message ready, 0 leased, 5 bytes\nhello\n\
+                    /tmp/ipcq-0/one 600\n/tmp/elsewhere/ipcq-0/two 600\n";
     assert_eq!((done.code, done.text(), done.err.as_str()), (0, expected, ""));
 }
 

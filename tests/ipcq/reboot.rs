@@ -1,9 +1,14 @@
 //! A queue on disk after a reboot: its file as it was in the middle of things, and nobody left of those who used it.
 
 use crate::harness::{Running, Sandbox};
-use ipcq::local::{Field, HOT_FIELDS, LOG_FIELDS, REDO_LOGS};
+use ipcq::local::{Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, REDO_LOGS};
 use std::io::PipeReader;
 use std::ops::Range;
+
+/// Where the table of owners is, how many entries it has, and how long they are; see ipcq-segment(5).
+const OWNER_TABLE: usize = 8192;
+const OWNERS: usize = 128;
+const OWNER_BYTES: usize = 64;
 
 fn place(fields: &[Field], name: &str) -> Range<usize> {
     let field = fields.iter().find(|field| field.name == name).expect("there is such a field");
@@ -61,6 +66,27 @@ fn everything_is_ready_again_after_a_reboot() {
     assert!(verified.contains(" 25 leased"), "nobody has looked yet: {verified}");
     assert_eq!(sandbox.ok("get ./spool/later -a"), all);
     sandbox.still_works("./spool/later");
+}
+
+#[test]
+fn a_lease_whose_owner_lived_before_the_reboot_is_over() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("spool")).unwrap();
+    sandbox.ok("create ./spool/mail");
+    sandbox.ok("put ./spool/mail one two");
+    // The first process lives, and has the same number again after every boot.
+    sandbox.ok("get ./spool/mail --lease --owner 1");
+    assert_eq!(sandbox.ok("get ./spool/mail -t 0"), "two\n");
+    assert_eq!(sandbox.run("get ./spool/mail -t 0").code, 1, "its owner lives");
+    let mut segment = std::fs::read(sandbox.path("spool/mail")).unwrap();
+    let (boot, pid) = (place(OWNER_FIELDS, "owner boot"), place(OWNER_FIELDS, "owner pid"));
+    let entries = (0..OWNERS).map(|entry| OWNER_TABLE + entry * OWNER_BYTES);
+    let entries: Vec<usize> = entries.filter(|entry| word(&segment, entry + pid.start) == 1).collect();
+    let [entry] = entries[..] else { panic!("{entries:?}") };
+    segment[entry + boot.start] ^= 1;
+    std::fs::write(sandbox.path("spool/mail"), segment).unwrap();
+    assert_eq!(sandbox.ok("get ./spool/mail -t 0"), "one\n");
+    sandbox.still_works("./spool/mail");
 }
 
 #[test]
