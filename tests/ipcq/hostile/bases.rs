@@ -1,8 +1,10 @@
 //! Segments as commands leave them, to be changed: empty and full, whole and half taken, with leases of the dead.
 
 use super::mutate::{self, CONTROL};
-use crate::harness::{Random, Sandbox};
+use crate::harness::{Random, Sandbox, until};
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::Stdio;
 use std::sync::LazyLock;
 
 /// A segment that is as it should be.
@@ -20,7 +22,7 @@ impl Base {
         let fresh = mutate::word(&bytes, CONTROL + 8);
         let is_record = |unit: &u64| {
             let start = (unit * mutate::UNIT) as usize;
-            !unit.is_multiple_of(mutate::UNITS_PER_GROUP) && bytes[start] == 1 && matches!(bytes[start + 1], 1 | 2)
+            !unit.is_multiple_of(mutate::UNITS_PER_GROUP) && bytes[start] == 1 && matches!(bytes[start + 1], 1..=5)
         };
         let records = (mutate::FIRST_UNIT..fresh).filter(is_record).collect();
         Base { name, bytes, records, messages }
@@ -58,7 +60,26 @@ impl Preparation {
     }
 
     fn run(self, arguments: &str) -> Self {
-        assert_eq!(self.sandbox.run(arguments).code, 0, "{arguments}");
+        self.run_with(0, arguments)
+    }
+
+    /// Runs a command that ends with this exit code.
+    fn run_with(self, code: i32, arguments: &str) -> Self {
+        assert_eq!(self.sandbox.run(arguments).code, code, "{arguments}");
+        self
+    }
+
+    /// Lets a producer put a line and be killed before the next.
+    fn kill_producer(mut self, line: &str) -> Self {
+        self.messages.insert(line.as_bytes().to_vec());
+        let mut put = self.sandbox.ipcq(["put", "q", "-l"]);
+        let mut producer = put.stdin(Stdio::piped()).spawn().unwrap();
+        let mut input = producer.stdin.take().unwrap();
+        input.write_all(format!("{line}\n").as_bytes()).unwrap();
+        until("it is there", || self.sandbox.stat("q", "ready") == 1);
+        producer.kill().unwrap();
+        producer.wait().unwrap();
+        drop(input);
         self
     }
 
@@ -121,6 +142,11 @@ fn make() -> Vec<Base> {
             .put_input("", b"")
             .put_input("", b"a line\nand a half")
     };
+    let kept = |name| {
+        let leases = ["get q -n 5 --lease 1h", "nack q 3 --delay 1h", "nack q 4 --delay 2h", "nack q 5"];
+        let leases = leases.into_iter().chain(["get q -n 3 --lease --owner 1", "get q -n 2 --lease 1ms"]);
+        leases.fold(mixed(name), Preparation::run).put("late later")
+    };
     let mut bases = vec![
         Preparation::new("empty", "").base(),
         mixed("mixed").base(),
@@ -129,11 +155,27 @@ fn make() -> Vec<Base> {
         mixed("leased by the dead").kill("get q -n 20").put("seven eight").kill("get q -n 5").base(),
         mixed("closed").run("close q").base(),
         Preparation::new("drained", "").put("one two").run("close q").run("get q --all").base(),
+        kept("kept and delayed").base(),
+        Preparation::new("given up on", "--max-attempts 1")
+            .put("one two three four five")
+            .run_with(5, "work q -j 1 -t 0 -- /bin/sh -c read")
+            .put("six seven eight nine")
+            .run("get q -n 3 --lease 1h")
+            .run("nack q 6 7")
+            .base(),
+        kept("paused").run("pause q").base(),
+        Preparation::new("left by a producer", "--auto-close").kill_producer("a line").base(),
         Preparation::new("full", "--max-items 4 --capacity 900").put("a b c").put_input("", &long(800)).base(),
         Preparation::new("long", "").put_input("", &long(70_000)).put_input("-l", &lines(300, 100)).base(),
     ];
-    bases.push(unapplied("put and not applied", &bases[1]));
-    bases.push(unapplied("got and not applied", &bases[2]));
-    bases.push(unapplied("leased and not applied", &bases[4]));
+    for (name, of) in [
+        ("put and not applied", "mixed"),
+        ("got and not applied", "half taken"),
+        ("leased and not applied", "leased by the dead"),
+        ("put aside and not applied", "given up on"),
+    ] {
+        let of = bases.iter().position(|base| base.name == of).unwrap();
+        bases.push(unapplied(name, &bases[of]));
+    }
     bases
 }

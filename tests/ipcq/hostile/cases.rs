@@ -8,7 +8,9 @@ use std::process::Stdio;
 const NEXT_ID: u64 = CONTROL + 88;
 const FRAME_FLAGS: u64 = 3;
 const MESSAGE_COUNT: u64 = 16;
+const ATTEMPTS: u64 = 20;
 const FIRST_PAYLOAD_UNIT: u64 = 24;
+const FORGIVEN_ATTEMPTS: u64 = 116;
 
 /// Changes the bytes of the queue `jobs`, given its bytes and where its first ready record is.
 fn change(sandbox: &Sandbox, change: impl FnOnce(&mut Vec<u8>, u64)) {
@@ -68,6 +70,25 @@ fn a_message_that_has_changed_is_not_delivered_even_as_the_first_of_many() {
         assert!(done.refusal(2).contains(": payload checksum "), "{done:?}");
     }
     assert_eq!(sandbox.stat("jobs", "ready"), 100);
+    // What stands behind it can be got all the same.
+    sandbox.ok("put jobs sound");
+    sandbox.ok("purge jobs --damaged");
+    assert_eq!(sandbox.ok("get jobs"), "sound\n");
+    sandbox.still_works("jobs");
+}
+
+#[test]
+fn a_message_that_fails_is_not_tried_for_ever() {
+    for (attempts, forgiven) in [(0, 4_000_000), (u32::MAX, u32::MAX)] {
+        let sandbox = Sandbox::with_queues("jobs");
+        sandbox.ok("put jobs one");
+        change(&sandbox, |bytes, record| {
+            mutate::set(bytes, record + ATTEMPTS, &attempts.to_ne_bytes());
+            mutate::set(bytes, record + FORGIVEN_ATTEMPTS, &forgiven.to_ne_bytes());
+        });
+        let done = sandbox.run("work jobs -t 0 --max-attempts 2 --backoff 0 -- false");
+        assert!(done.code == 2 && done.err.contains(": forgiven attempts "), "{done:?}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Running a command on bytes of our choice, and judging what it did.
 
+use super::PATIENCE;
 use super::bases::{Base, trimmed};
 use super::mutate::{Mutated, STAMP_BYTES};
-use crate::harness::{Running, binary, shared_memory};
+use crate::harness::{Random, Running, binary, shared_memory};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipcq::local::{CONTROL_FIELDS, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, STAMP_FIELDS};
@@ -24,9 +25,9 @@ pub(super) enum Input {
     Lines,
 }
 
-/// How a command ends that does what it should on a segment that is as it should be.
+/// A command to run.
 pub(super) struct Run {
-    /// The queue is `q`; `bystander` is another one, which is empty.
+    /// The queue is `q`; `bystander` is another one, which is empty, and `other` one that messages may go to.
     pub(super) arguments: &'static str,
     input: Input,
 }
@@ -36,10 +37,23 @@ impl Run {
     pub(super) const fn new(arguments: &'static str) -> Self {
         Run { arguments, input: Input::Nothing }
     }
+
+    /// Whether it names the queue `other`.
+    fn uses_other(&self) -> bool {
+        self.arguments.split(' ').any(|word| word == OTHER)
+    }
+
+    /// How long it may take. One that starts a process for each message may take a little longer.
+    pub(super) fn patience(&self) -> Duration {
+        if self.arguments.starts_with("work") { PATIENCE * 10 } else { PATIENCE }
+    }
 }
 
+/// The queue that messages may go to.
+const OTHER: &str = "other";
+
 /// What is tried. Nothing here waits: a queue that says it is full, or empty, may be believed.
-pub(super) const COMMANDS: &[Run] = &[
+const COMMANDS: &[Run] = &[
     Run::new("put q short -t 0"),
     Run::new("put q one two three -t 0"),
     Run { arguments: "put q -t 0", input: Input::Long },
@@ -51,13 +65,54 @@ pub(super) const COMMANDS: &[Run] = &[
     Run::new("get q -n 17 --shell -t 0"),
     Run::new("get q --follow -t 0"),
     Run::new("get bystander q -t 0 --at-most-once"),
+    Run::new("get q -n 3 --lease 1h --json -t 0"),
+    Run::new("get q --lease --owner 1 -t 0"),
+    Run::new("ack q 1"),
+    Run::new("ack q 2.1 4"),
+    Run::new("nack q 1 3"),
+    Run::new("nack q 1 --delay 1h"),
+    Run::new("extend q 1 2 1h"),
+    Run::new("join q -t 0"),
+    Run::new("peek q --json"),
+    Run::new("peek q --leased --json"),
+    Run::new("peek q --delayed --json -n 1000"),
+    Run::new("peek q --dead --json"),
+    Run::new("peek q -n 1000"),
+    Run::new("retry q --all"),
+    Run::new("retry q 5 6"),
+    Run::new("purge q"),
+    Run::new("purge q --dead"),
+    Run::new("purge q --delayed"),
+    Run::new("purge q --damaged"),
+    Run::new("pause q --get"),
+    Run::new("resume q"),
+    Run::new("wait q --ready -t 0"),
+    Run::new("wait q --empty -t 0"),
+    Run::new("mv q other -t 0"),
+    Run::new("mv q other --dead -n 1 -t 0"),
+    Run::new("produce q -t 0 -- /bin/echo one"),
     Run::new("close q"),
     Run::new("stat q --json"),
+    Run::new("stat q --prometheus"),
     Run::new("verify q --json"),
     Run::new("ls"),
+    Run::new("ls --json"),
     Run::new("create q --exist-ok"),
     Run::new("rm q"),
 ];
+
+/// The same that start a process for each message, and so are tried less often.
+const WORKERS: &[Run] = &[
+    Run::new("work q -j 2 -t 0 -- /bin/true"),
+    Run::new("work q -j 1 -t 0 --max-attempts 2 --backoff 0 -- /bin/false"),
+    Run::new("work q -j 2 -t 0 --out other -- /bin/cat"),
+];
+
+/// One of them all.
+pub(super) fn any(random: &mut Random) -> &'static Run {
+    let runs = if random.below(100) == 0 { WORKERS } else { COMMANDS };
+    &runs[random.below(runs.len() as u64) as usize]
+}
 
 /// What is put as a whole.
 fn long() -> Vec<u8> {
@@ -78,10 +133,12 @@ pub(super) struct Ended {
     pub(super) took: Duration,
 }
 
-/// A directory of queues in memory, with the one to be mutated, `q`, and one that nobody may touch.
+/// A directory of queues in memory: the one to be mutated, `q`; one that nobody may touch; and one that messages may
+/// go to.
 pub(super) struct Arena {
     directory: TempDir,
-    bystander: Vec<u8>,
+    /// An empty queue, which those two are to begin with.
+    empty: Vec<u8>,
 }
 
 impl Arena {
@@ -90,10 +147,11 @@ impl Arena {
         fs::create_dir(directory.path().join("queues")).unwrap();
         fs::write(directory.path().join("long"), long()).unwrap();
         fs::write(directory.path().join("lines"), lines()).unwrap();
-        let mut arena = Arena { directory, bystander: Vec::new() };
+        let mut arena = Arena { directory, empty: Vec::new() };
         let created = arena.start(&Run::new("create bystander")).wait_with_output().unwrap();
         assert!(created.status.success());
-        arena.bystander = fs::read(arena.path("bystander")).unwrap();
+        arena.empty = fs::read(arena.path("bystander")).unwrap();
+        arena.renew_other();
         arena
     }
 
@@ -127,6 +185,11 @@ impl Arena {
         running.into_child()
     }
 
+    /// Makes the queue that messages may go to what it was.
+    pub(super) fn renew_other(&self) {
+        fs::write(self.path(OTHER), &self.empty).unwrap();
+    }
+
     /// Makes a file of `bytes`, then as many zeros as make it `length` bytes long, `q`.
     pub(super) fn place(&self, bytes: &[u8], length: u64) {
         let path = self.path("q");
@@ -136,21 +199,40 @@ impl Arena {
     }
 
     /// Runs a command on a segment of those bytes.
-    pub(super) fn run(&self, run: &Run, bytes: &[u8], length: u64, patience: Duration) -> Result<Ended, String> {
+    pub(super) fn run(&self, run: &Run, bytes: &[u8], length: u64) -> Result<Ended, String> {
         self.place(bytes, length);
-        end(self.start(run), patience)
+        if run.uses_other() {
+            self.renew_other();
+        }
+        end(self.start(run), run.patience())
     }
 
     /// What is wrong with how a command ended, or with what it left behind.
     pub(super) fn judge(&self, run: &Run, mutated: &Mutated, ended: &Ended, base: &Base) -> Result<(), String> {
         judge_words(run, ended)?;
         self.judge_files(mutated)?;
-        judge_messages(run, ended, base)
+        judge_messages(run, ended, base)?;
+        if run.uses_other() { self.judge_other(base) } else { Ok(()) }
+    }
+
+    /// Whether the queue that messages may have gone to is sound, and has got none that nobody has put. Takes them.
+    fn judge_other(&self, base: &Base) -> Result<(), String> {
+        if fs::read(self.path(OTHER)).unwrap() == self.empty {
+            return Ok(());
+        }
+        let verified = end(self.start(&Run::new("verify other")), PATIENCE)?;
+        if verified.code != 0 {
+            return Err(format!("what it moved messages to is {:?}", String::from_utf8_lossy(&verified.out)));
+        }
+        let get = Run::new("get other --all --json -t 0");
+        let got = end(self.start(&get), PATIENCE)?;
+        judge_words(&get, &got)?;
+        judge_messages(&get, &got, base)
     }
 
     /// Whether the queue that has nothing to do with it is what it was.
     pub(super) fn judge_bystander(&self) -> Result<(), String> {
-        match fs::read(self.path("bystander")).unwrap() == self.bystander {
+        match fs::read(self.path("bystander")).unwrap() == self.empty {
             true => Ok(()),
             false => Err("it wrote to another queue".into()),
         }
@@ -159,7 +241,7 @@ impl Arena {
     fn judge_files(&self, mutated: &Mutated) -> Result<(), String> {
         for entry in fs::read_dir(self.path("")).unwrap() {
             let name = entry.unwrap().file_name();
-            if name != "q" && name != "bystander" {
+            if name != "q" && name != "bystander" && name != OTHER {
                 return Err(format!("there is a file {name:?}"));
             }
         }
@@ -234,12 +316,14 @@ fn take(stream: &mut Option<impl Read>, into: &mut Vec<u8>, buffer: &mut [u8]) {
 }
 
 /// What else than the name of a field may say what is wrong.
-const OTHER_REASONS: [&str; 8] = [
+const OTHER_REASONS: [&str; 10] = [
     ": it is not an ipcq segment",
     ": it is too short to be an ipcq segment",
     ": it has",
     ": link of a unit",
-    // These three do not take the segment for damaged.
+    // These do not take the segment for damaged.
+    "is not leased from queue",
+    "is not dead; nothing was changed",
     "more than the capacity of queue",
     "cannot make queue",
     "there is not enough memory",
@@ -250,10 +334,13 @@ const OTHER_REASONS: [&str; 8] = [
 pub(super) fn judge_words(run: &Run, ended: &Ended) -> Result<(), String> {
     let Ended { code, err, .. } = ended;
     let text = String::from_utf8_lossy(err);
-    if !(0..=4).contains(code) {
+    let text = if run.arguments.starts_with("work") { without_news(&text) } else { text.into_owned() };
+    // Messages are dead: of those commands that care.
+    let last = if ["work", "join"].iter().any(|command| run.arguments.starts_with(command)) { 5 } else { 4 };
+    if !(0..=last).contains(code) {
         return Err(format!("exit code {code}: {text:?}"));
     }
-    if err.is_empty() && *code != 2 {
+    if text.is_empty() && *code != 2 {
         return Ok(());
     }
     let line = text.strip_prefix("ipcq: ").and_then(|line| line.strip_suffix('\n'));
@@ -274,6 +361,16 @@ pub(super) fn judge_words(run: &Run, ended: &Ended) -> Result<(), String> {
     Ok(())
 }
 
+/// What a worker said, but for the messages that are dead or somebody else's now, and how many it was done with.
+fn without_news(text: &str) -> String {
+    let is_news = |line: &str| {
+        line.starts_with("ipcq: message ") && line.contains(" is dead: ")
+            || line.contains(" is not leased from queue ")
+            || line.contains(" done, ") && line.contains(" retried, ")
+    };
+    text.split_inclusive('\n').filter(|line| !is_news(line)).collect()
+}
+
 /// The fields that `verify --json` says are wrong, one at least.
 fn found(out: &[u8]) -> Option<Vec<String>> {
     let object: serde_json::Value = serde_json::from_slice(out).ok()?;
@@ -284,7 +381,7 @@ fn found(out: &[u8]) -> Option<Vec<String>> {
 
 /// Whether all that was delivered had been put.
 fn judge_messages(run: &Run, ended: &Ended, base: &Base) -> Result<(), String> {
-    if !run.arguments.starts_with("get") {
+    if !["get", "peek"].iter().any(|command| run.arguments.starts_with(command)) {
         return Ok(());
     }
     let is_known = |message: &[u8]| base.messages.contains(trimmed(message));

@@ -4,7 +4,7 @@
 
 use super::PATIENCE;
 use super::bases::{self, Base};
-use super::commands::{self, Arena, COMMANDS, Run};
+use super::commands::{self, Arena, Run};
 use super::mutate::{Mutated, Site, sites};
 use crate::harness::Random;
 use ipcq::local::HOT_FIELDS;
@@ -121,9 +121,9 @@ fn run_commands(mischief: Mischief, default: Duration) {
             for _ in 0..10 {
                 let command = match random.below(8) {
                     0 => &WAITING[random.below(WAITING.len() as u64) as usize],
-                    _ => &COMMANDS[random.below(COMMANDS.len() as u64) as usize],
+                    _ => commands::any(&mut random),
                 };
-                let ended = commands::end(arena.start(command), PATIENCE + Duration::from_millis(100));
+                let ended = commands::end(arena.start(command), command.patience() + Duration::from_millis(100));
                 let judged = ended.and_then(|ended| {
                     *codes.entry(ended.code).or_default() += 1;
                     commands::judge_words(command, &ended)
