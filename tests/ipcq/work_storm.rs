@@ -133,5 +133,6 @@ fn in_a_storm_of_kills_every_message_is_done_and_only_the_killed_cause_repetitio
     for figure in ["ready", "leased", "delayed", "dead", "bytes"] {
         assert_eq!(storm.sandbox.stat("jobs", figure), 0, "{figure}");
     }
+    storm.sandbox.ok("join jobs -t 0");
     storm.sandbox.is_sound("jobs");
 }
