@@ -98,6 +98,9 @@ fn one_line(error: &clap::Error, word: Option<&OsString>) -> String {
     if let (false, Some(command)) = (line.contains(" similar "), meant_command(error)) {
         line.push_str(&format!("; a similar subcommand exists: '{command}'"));
     }
+    if is_a_command_without_dashes(error, word) {
+        line.push_str("; put '--' before the command that is to be run");
+    }
     let is_of_a_value = matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
     let command = match (error.get(ContextKind::Usage), word) {
         (Some(ContextValue::StyledStr(usage)), _) => command_in(&usage.to_string()),
@@ -107,6 +110,15 @@ fn one_line(error: &clap::Error, word: Option<&OsString>) -> String {
     };
     // What was typed may hold anything.
     format!("{} (see '{command} --help')", printable(line))
+}
+
+/// Whether a word too many is probably the command that `work` or `produce` is to run.
+fn is_a_command_without_dashes(error: &clap::Error, word: Option<&OsString>) -> bool {
+    let runs_a_command = word.is_some_and(|word| word == "work" || word == "produce");
+    let is_a_word = |unknown: &ContextValue| !unknown.to_string().starts_with('-');
+    runs_a_command
+        && error.kind() == ErrorKind::UnknownArgument
+        && error.get(ContextKind::InvalidArg).is_some_and(is_a_word)
 }
 
 /// The command that was meant by one that does not exist. What clap takes for similar leaves out exchanged letters.

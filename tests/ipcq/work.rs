@@ -554,7 +554,9 @@ fn a_bar_shows_progress_on_a_terminal_and_nowhere_else() {
 #[test]
 fn mistakes_on_the_command_line_are_told_in_a_sentence() {
     let sandbox = Sandbox::with_queues("jobs");
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["jobs", "true"], "'true' found; put '--' before the command"),
+        (&["jobs", "-j2", "./job", "{}"], "'./job' found; put '--' before the command"),
         (&["jobs"], "<COMMAND>"),
         (&["jobs", "--"], "<COMMAND>"),
         (&["jobs", "-j", "0", "--", "true"], "this cannot be 0"),
