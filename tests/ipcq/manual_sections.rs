@@ -576,6 +576,8 @@ A message that cannot be an argument, because it has a NUL or is too long, is de
 The messages that a worker has are leased to it: nobody else sees them, and if it dies they come back.
 Several workers can share a queue.
 A worker takes a message only when it can start its job.
+Where the system does not let it start as many jobs as \fB\-\-jobs\fR says, for want of open files
+(\fBulimit \-n\fR), processes or memory, it says so and runs fewer.
 .PP
 With \fB\-\-out\fR, what a command writes to standard output becomes one message in \fIQUEUE2\fR, byte for byte, if its
 exit status is 0.
@@ -598,6 +600,7 @@ Much of it waits in a file without a name in \fB$TMPDIR\fR, or \fI/tmp\fR.
 With \fB\-\-tag\fR each line is written as soon as it is complete, after the id of the message and a tab.
 What processes that a job has left behind write after its end is lost.
 .PP
+A line that a job has not ended is ended before \fBipcq\fR itself says something in the same place.
 Only after its output has been written is a message done with.
 If that fails, the message is given back and the worker ends: without an error, by SIGPIPE, if its reader has gone.
 .SH SIGNALS

@@ -542,13 +542,80 @@ fn a_bar_shows_progress_on_a_terminal_and_nowhere_else() {
         return;
     }
     sandbox.ok("put jobs a b c");
-    let mut terminal = sandbox.program("script");
-    terminal.args(["-q", "-e", "-c", "ipcq work jobs -j 1 -t 0 --progress -- sleep 0.15", "/dev/null"]);
-    terminal.env("TERM", "xterm").stdin(Stdio::null());
-    let done = Running::from(terminal.spawn().unwrap()).end();
-    let shown = done.text();
-    assert!(shown.contains("1/3 ") && shown.contains("/s ") && shown.contains("ETA "), "{shown}");
+    let shown = on_a_terminal(&sandbox, "ipcq work jobs -j 1 -t 0 --progress -- sleep 0.15");
+    assert!(shown.contains("0/3 ") && shown.contains("1/3 "), "{shown}");
+    assert!(shown.contains("/s ") && shown.contains("ETA "), "{shown}");
     assert!(shown.contains("ipcq: 3 done, 0 retried, 0 dead"), "{shown}");
+}
+
+/// What a command shows on a terminal, on which lines end with a carriage return as well.
+fn on_a_terminal(sandbox: &Sandbox, command: &str) -> String {
+    let mut terminal = sandbox.program("script");
+    terminal.args(["-q", "-e", "-c", command, "/dev/null"]);
+    terminal.env("TERM", "xterm").stdin(Stdio::null());
+    Running::from(terminal.spawn().unwrap()).end().text().to_owned()
+}
+
+#[test]
+fn a_line_that_a_job_has_not_ended_is_ended_before_a_report_and_before_a_bar() {
+    let sandbox = Sandbox::with_queues("jobs");
+    sandbox.ok("put jobs a");
+    let done = work(&sandbox, "jobs -t 0", "printf out; printf err >&2; exit 100");
+    let expected = "err\nipcq: message 1 is dead: exit status 100, attempt 1: err\nipcq: 0 done, 0 retried, 1 dead\n";
+    assert_eq!((done.text(), done.err.as_str()), ("out", expected));
+    // Both streams in one pipe.
+    sandbox.ok("put jobs b");
+    assert_eq!(sandbox.sh("ipcq work jobs -t 0 -- cat 2>&1").text(), "b\nipcq: 1 done, 0 retried, 0 dead\n");
+    if !have("script") {
+        return;
+    }
+    sandbox.ok("put jobs c d");
+    let shown = on_a_terminal(&sandbox, "ipcq work jobs -j 1 -t 0 --progress -- cat");
+    assert!(shown.contains("c\r\n") && shown.contains("d\r\n"), "{shown}");
+    sandbox.ok("put jobs e");
+    let shown = on_a_terminal(&sandbox, "ipcq work jobs -t 0 --progress --tag -- cat");
+    assert!(shown.contains("5\te\r\n"), "the tag and its line are written together: {shown}");
+}
+
+#[test]
+fn a_worker_that_may_not_open_enough_files_runs_fewer_jobs_and_does_all() {
+    let sandbox = Sandbox::with_queues("jobs");
+    let numbers: Vec<String> = (1..=60).map(|number| number.to_string()).collect();
+    sandbox.ok(&format!("put jobs {}", numbers.join(" ")));
+    // They are slow enough for those that were started first to run when there are too many.
+    let script = "ulimit -n 40; ipcq work jobs -t 0 -j 60 -- sh -c 'sleep 0.1; echo $IPCQ_ID $IPCQ_ATTEMPT'";
+    let done = sandbox.sh(script);
+    assert_eq!((done.code, report(&done)), (0, "ipcq: 60 done, 0 retried, 0 dead"), "{}", done.err);
+    let mut ran = sorted(&done);
+    ran.sort_by_key(|line| line.split(' ').next().unwrap().parse::<u32>().unwrap());
+    assert_eq!(ran, numbers.iter().map(|number| format!("{number} 1")).collect::<Vec<_>>());
+    let told: Vec<&str> = done.err.lines().filter(|line| line.contains("Too many open files")).collect();
+    assert!(matches!(told[..], [line] if line.starts_with("ipcq: fewer jobs run at a time, now ")), "{}", done.err);
+    // Where not even one can run, it says so and gives the message back.
+    sandbox.ok("put jobs last");
+    let done = sandbox.sh("ulimit -n 12; ipcq work jobs -t 0 -- true");
+    assert_eq!(done.code, 2);
+    assert!(report(&done).contains("Too many open files"), "{}", done.err);
+    has(&sandbox, "jobs", 1, 0, 0);
+}
+
+#[test]
+fn a_worker_that_ends_gives_back_what_it_could_not_start() {
+    let sandbox = Sandbox::with_queues("jobs");
+    let numbers: Vec<String> = (1..=60).map(|number| number.to_string()).collect();
+    sandbox.ok(&format!("put jobs {}", numbers.join(" ")));
+    let script = "ulimit -n 40; exec ipcq work jobs -t 0 -j 60 -- sh -c 'until test -e go; do sleep 0.01; done'";
+    let mut shell = sandbox.program("sh");
+    let mut worker = Running::from(shell.args(["-c", script]).spawn().unwrap());
+    let mut told = String::new();
+    BufReader::new(worker.child().stderr.take().unwrap()).read_line(&mut told).unwrap();
+    let running: u64 = told.split_once("now ").unwrap().1.split(':').next().unwrap().parse().unwrap();
+    assert!(sandbox.stat("jobs", "leased").as_u64() > Some(running), "{told}");
+    worker.signal("TERM");
+    until("the others are ready again", || sandbox.stat("jobs", "ready") == 60 - running);
+    fs::write(sandbox.path("go"), "").unwrap();
+    assert_eq!(worker.end().code, 143);
+    has(&sandbox, "jobs", 60 - running, 0, 0);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::message::Run;
 use crate::queue::{self, Deadline, Queue, Taken, Want};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Bytes of messages that are taken at once.
@@ -64,6 +65,8 @@ pub(super) struct Engine<'a> {
     patience: Option<Duration>,
     /// Those that run, by their numbers.
     jobs: Vec<Option<Job>>,
+    /// Messages that are ours, and whose jobs the system did not let us start yet.
+    waiting: VecDeque<Message>,
     tally: Tally,
     /// Signals that asked us to end and have been seen to.
     endings: u32,
@@ -105,6 +108,7 @@ impl<'a> Engine<'a> {
             out,
             patience,
             jobs: Vec::new(),
+            waiting: VecDeque::new(),
             tally: Tally::default(),
             endings: 0,
             stop: None,
@@ -120,6 +124,9 @@ impl<'a> Engine<'a> {
                 self.stop(Stop::Failed(error));
             }
             if self.stop.is_some() {
+                if let Err(error) = self.give_back_waiting() {
+                    self.stop(Stop::Failed(error));
+                }
                 if self.running() == 0 {
                     break;
                 }
@@ -150,7 +157,7 @@ impl<'a> Engine<'a> {
                 idle_since = Instant::now();
             }
         }
-        self.sinks.progress.end();
+        self.sinks.end();
         (self.stop.unwrap_or(Stop::Drained), self.tally)
     }
 
@@ -226,12 +233,16 @@ impl<'a> Engine<'a> {
         if permits.is_empty() {
             return Ok(Started::NoSlot);
         }
-        let messages = match self.take(permits.len() as u64, deadline) {
-            Ok(messages) => messages,
-            Err(error) => {
-                permits.into_iter().for_each(|permit| self.slots.release(permit));
-                return Err(error);
+        let messages = if self.waiting.is_empty() {
+            match self.take(permits.len() as u64, deadline) {
+                Ok(messages) => messages,
+                Err(error) => {
+                    permits.into_iter().for_each(|permit| self.slots.release(permit));
+                    return Err(error);
+                }
             }
+        } else {
+            self.waiting.drain(..permits.len().min(self.waiting.len())).collect()
         };
         let started = if messages.is_empty() { Started::NoMessage } else { Started::Jobs };
         let mut messages = messages.into_iter();
@@ -243,6 +254,7 @@ impl<'a> Engine<'a> {
             }
         }
         self.end(verdicts)?;
+        self.show_progress();
         Ok(started)
     }
 
@@ -309,12 +321,27 @@ impl<'a> Engine<'a> {
                 self.stop(Stop::Program(errno));
                 Verdict::Returned
             }
-            NotStarted::System(error) => {
-                self.stop(Stop::Failed(error));
-                Verdict::Returned
-            }
+            NotStarted::System(error) => match self.running() {
+                0 => {
+                    self.stop(Stop::Failed(error));
+                    Verdict::Returned
+                }
+                running => {
+                    if self.slots.lower(running) {
+                        self.sinks.report(format_args!("fewer jobs run at a time, now {running}: {error}"));
+                    }
+                    self.waiting.push_back(message);
+                    return None;
+                }
+            },
         };
         Some((claim, verdict))
+    }
+
+    /// Gives back the messages whose jobs could not be started, now that there are to be no more.
+    fn give_back_waiting(&mut self) -> Result<()> {
+        let verdicts = self.waiting.drain(..).map(|message| (message.claim, Verdict::Returned)).collect();
+        self.end(verdicts)
     }
 
     /// Sees to the jobs that have ended.

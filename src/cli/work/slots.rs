@@ -11,9 +11,12 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// Jobs that are started together.
 const TOGETHER: usize = 64;
+/// How long fewer jobs run than there might, once the system has not let us start one, before one more is tried.
+const TRY_ONE_MORE: Duration = Duration::from_secs(1);
 
 /// The permission to run a job.
 pub(super) enum Permit {
@@ -39,6 +42,8 @@ pub(super) struct Slots {
     most: usize,
     running: usize,
     own: usize,
+    /// How many the system lets us run, as far as we know, and since when we do.
+    lowered: Option<(usize, Instant)>,
     server: Option<Server>,
     arrival: Arc<EventFd>,
 }
@@ -51,7 +56,7 @@ impl Slots {
         let arrival = Arc::new(arrival.map_err(|errno| failed(errno.into()))?);
         let own = if client.is_some() { 1 } else { most };
         let server = client.map(|client| Server::new(client, Arc::clone(&arrival))).transpose().map_err(failed)?;
-        Ok(Slots { most, running: 0, own, server, arrival })
+        Ok(Slots { most, running: 0, own, lowered: None, server, arrival })
     }
 
     /// The descriptor that is ready when a token has come, to be watched as this source.
@@ -61,9 +66,10 @@ impl Slots {
 
     /// Permits for jobs that can start now. If there are none and a token would be one, it is asked for.
     pub(super) fn acquire(&mut self) -> Vec<Permit> {
-        let own = self.own.min(self.most - self.running).min(TOGETHER);
+        let left = self.most().saturating_sub(self.running);
+        let own = self.own.min(left).min(TOGETHER);
         let mut permits: Vec<Permit> = (0..own).map(|_| Permit::Own).collect();
-        if permits.is_empty() && self.running < self.most {
+        if permits.is_empty() && left > 0 {
             permits.extend(self.token().map(|token| Permit::Token { _token: token }));
         } else if let Some(server) = &mut self.server {
             server.in_hand = None;
@@ -71,6 +77,20 @@ impl Slots {
         self.own -= own;
         self.running += permits.len();
         permits
+    }
+
+    /// How many may run now.
+    fn most(&mut self) -> usize {
+        let Some((lowered, since)) = &mut self.lowered else { return self.most };
+        if since.elapsed() >= TRY_ONE_MORE {
+            (*lowered, *since) = (*lowered + 1, Instant::now());
+        }
+        self.most.min(*lowered)
+    }
+
+    /// Notes that the system lets us run only so many, at least one. Returns whether that is news.
+    pub(super) fn lower(&mut self, most: usize) -> bool {
+        self.lowered.replace((most.max(1), Instant::now())).is_none()
     }
 
     /// Takes a permit back.
@@ -152,6 +172,19 @@ mod tests {
         assert!(slots.acquire().is_empty());
         slots.release(permits.pop().unwrap());
         assert_eq!(slots.acquire().len(), 1);
+    }
+
+    #[test]
+    fn where_the_system_allows_fewer_there_are_fewer() {
+        let mut slots = Slots::new(3, None).unwrap();
+        let mut permits = slots.acquire();
+        slots.release(permits.pop().unwrap());
+        assert!(slots.lower(2) && !slots.lower(2), "it is told once");
+        assert!(slots.acquire().is_empty());
+        permits.into_iter().for_each(|permit| slots.release(permit));
+        assert_eq!(slots.acquire().len(), 2);
+        slots.lowered = slots.lowered.map(|(most, since)| (most, since - TRY_ONE_MORE));
+        assert_eq!(slots.acquire().len(), 1, "one more is tried later");
     }
 
     fn wait_for_token(slots: &Slots) {
