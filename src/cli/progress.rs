@@ -82,7 +82,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(wanted: &ProgressArgument) -> Self {
-        Progress { surface: wanted.surface("{wide_bar} {pos}/{len}  {per_sec}  ETA {eta}"), asked: None }
+        Progress { surface: wanted.surface("{wide_bar} {pos}/{len}  {per_sec:1}  ETA {eta}"), asked: None }
     }
 
     /// Shows that we have finished with so many messages, now and then.
@@ -108,6 +108,11 @@ impl Progress {
             }
             Surface::Lines(lines) => lines.show(format_args!("{finished} of {all} messages finished with")),
         }
+    }
+
+    /// Whether it is a bar on a terminal.
+    pub(super) fn is_bar(&self) -> bool {
+        matches!(self.surface, Surface::Terminal(_))
     }
 
     /// Does what writes to a terminal while there is no bar on it.

@@ -8,6 +8,7 @@ use super::collected::Collected;
 use super::events::Stream;
 use crate::error::{Error, Result};
 use crate::message::reserve;
+use nix::sys::stat::fstat;
 use std::fmt::Display;
 use std::io;
 use std::os::fd::AsFd;
@@ -28,34 +29,38 @@ pub(super) struct Sinks {
     out: Output,
     pub(super) progress: Progress,
     broken: Option<Broken>,
+    /// Whether both lead to the same place, as a terminal.
+    are_one: bool,
+    /// Whether a job has left a line unended where reports go.
+    is_unended: bool,
 }
 
 impl Sinks {
     pub(super) fn new(progress: Progress) -> Result<Self> {
-        Ok(Sinks { out: Output::new(None)?, progress, broken: None })
+        Ok(Sinks { out: Output::new(None)?, progress, broken: None, are_one: are_one(), is_unended: false })
     }
 
-    /// Writes bytes; false if they could not be written to standard output. Complaints that nobody reads change nothing.
-    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) -> bool {
-        let Sinks { out, progress, broken } = self;
-        progress.aside(|| match stream {
-            Stream::Err => {
-                let _ = write_to(io::stderr().as_fd(), bytes, Signals::insist);
-                true
-            }
-            Stream::Out if broken.is_some() => false,
-            Stream::Out => match out.write_unless(bytes, Signals::insist) {
-                Ok(()) => true,
-                Err(Unwritten { error, .. }) => {
-                    *broken = Some(match error {
-                        None => Broken::Pipe,
-                        // The signals that interrupted it say what happens next.
-                        Some(Error::Io { source, .. }) if source.kind() == io::ErrorKind::Interrupted => Broken::Told,
-                        Some(error) => Broken::Failed(error),
-                    });
-                    false
+    /// Writes what `pieces` hands to the function it is given, which returns false if it could not be written to standard
+    /// output. Complaints that nobody reads change nothing. Nothing else is written in between.
+    pub(super) fn write(&mut self, stream: Stream, pieces: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool) -> bool) -> bool {
+        let Sinks { out, progress, broken, are_one, is_unended } = self;
+        progress.aside(|| {
+            let written = pieces(&mut |bytes| {
+                if let Some(last) = bytes.last().filter(|_| stream == Stream::Err || *are_one) {
+                    *is_unended = *last != b'\n';
                 }
-            },
+                match stream {
+                    Stream::Err => {
+                        let _ = write_to(io::stderr().as_fd(), bytes, Signals::insist);
+                        true
+                    }
+                    Stream::Out => write_out(out, broken, bytes),
+                }
+            });
+            if progress.is_bar() {
+                end_line(is_unended);
+            }
+            written
         })
     }
 
@@ -68,10 +73,45 @@ impl Sinks {
         self.broken.replace(told)
     }
 
-    /// Says something to the user.
-    pub(super) fn report(&self, what: impl Display) {
+    /// Says something to the user, on a line of its own.
+    pub(super) fn report(&mut self, what: impl Display) {
+        end_line(&mut self.is_unended);
         self.progress.aside(|| report(what));
     }
+
+    /// To be called when there is no more to write: what is reported after it is on a line of its own.
+    pub(super) fn end(&mut self) {
+        self.progress.end();
+        end_line(&mut self.is_unended);
+    }
+}
+
+/// Writes bytes to standard output; false if that cannot be done, for the reason that is `broken` then.
+fn write_out(out: &mut Output, broken: &mut Option<Broken>, bytes: &[u8]) -> bool {
+    if broken.is_some() {
+        return false;
+    }
+    let Err(Unwritten { error, .. }) = out.write_unless(bytes, Signals::insist) else { return true };
+    *broken = Some(match error {
+        None => Broken::Pipe,
+        // The signals that interrupted it say what happens next.
+        Some(Error::Io { source, .. }) if source.kind() == io::ErrorKind::Interrupted => Broken::Told,
+        Some(error) => Broken::Failed(error),
+    });
+    false
+}
+
+/// Ends the line that a job has left unended where reports go and the bar is, if it has.
+fn end_line(is_unended: &mut bool) {
+    if std::mem::take(is_unended) {
+        let _ = write_to(io::stderr().as_fd(), b"\n", Signals::insist);
+    }
+}
+
+/// Whether standard output and standard error are the same file, pipe or terminal.
+fn are_one() -> bool {
+    let [out, err] = [fstat(io::stdout()), fstat(io::stderr())];
+    matches!((out, err), (Ok(out), Ok(err)) if (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino))
 }
 
 /// The output of a job on its way to a sink.
@@ -123,20 +163,15 @@ impl Route {
         };
         let (lines, rest) = bytes.split_at(end + 1);
         let mut tagged = Vec::with_capacity(lines.len() + tag.len());
-        let mut written = true;
-        if !self.collected.is_empty() {
-            // The start of the first line, which may be long.
-            written = sinks.write(self.stream, tag) && self.collected.drain(|piece| sinks.write(self.stream, piece));
-        } else {
-            tagged.extend_from_slice(tag);
-        }
         for (index, line) in lines.split_inclusive(|byte| *byte == b'\n').enumerate() {
             if index > 0 {
                 tagged.extend_from_slice(tag);
             }
             tagged.extend_from_slice(line);
         }
-        written &= sinks.write(self.stream, &tagged);
+        let collected = &mut self.collected;
+        // The start of the first line, which may be long, has come before.
+        let written = sinks.write(self.stream, |write| write(tag) && collected.drain(&mut *write) && write(&tagged));
         self.collected.append(rest)?;
         Ok(written)
     }
@@ -146,9 +181,10 @@ impl Route {
         if self.collected.is_empty() || self.is_kept {
             return true;
         }
-        let (start, end): (&[u8], &[u8]) = self.tag.as_ref().map_or((b"", b""), |tag| (tag, b"\n"));
-        sinks.write(self.stream, start)
-            && self.collected.drain(|piece| sinks.write(self.stream, piece))
-            && sinks.write(self.stream, end)
+        let collected = &mut self.collected;
+        match &self.tag {
+            Some(tag) => sinks.write(self.stream, |write| write(tag) && collected.drain(&mut *write) && write(b"\n")),
+            None => sinks.write(self.stream, |write| collected.drain(write)),
+        }
     }
 }
