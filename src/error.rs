@@ -88,10 +88,12 @@ pub enum Error {
         reason: String,
     },
     /// The lock was not to be had in the time given.
-    #[error("queue '{name}' is locked by another process, perhaps a stopped one")]
+    #[error("queue '{name}' is locked by {holder}")]
     LockTimeout {
         /// The name of the queue.
         name: String,
+        /// Who has locked it, as the end of the sentence.
+        holder: String,
     },
     /// What was to be ended is no lease.
     #[error(

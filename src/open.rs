@@ -15,6 +15,16 @@ pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
     reach(place, address).map_err(|error| with_what_was_meant(error, place))
 }
 
+/// Opens the queue at `address` to look at it: nothing that is done with it changes it, and to read it is enough. What would
+/// change it has no lasting effect.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_to_look(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+    let queue = LocalQueue::open_to_look(place, address).map_err(|error| with_what_was_meant(error, place))?;
+    Ok(Box::new(queue))
+}
+
 fn reach(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
     Ok(Box::new(LocalQueue::open(place, address)?))
 }

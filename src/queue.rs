@@ -119,7 +119,7 @@ pub struct Holding {
     pub lives: bool,
     /// How many it holds.
     pub messages: u64,
-    /// Since when it has held messages.
+    /// Since when it has held the one that it has held longest.
     pub since: SystemTime,
 }
 
@@ -309,11 +309,11 @@ pub trait Queue {
     /// Whatever prevents it.
     fn forget_handed_on(&mut self, lease: LeaseId, deadline: Deadline) -> Result<()>;
 
-    /// Who takes part.
+    /// The figures and who takes part, at the same instant.
     ///
     /// # Errors
     /// Whatever prevents looking.
-    fn participants(&mut self, deadline: Deadline) -> Result<Participants>;
+    fn status_and_participants(&mut self, deadline: Deadline) -> Result<(Status, Participants)>;
 
     /// Waits until a condition holds. Returns false if the deadline passes before that.
     ///

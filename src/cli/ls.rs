@@ -61,10 +61,13 @@ impl Ls {
     }
 
     fn look(&self, place: &Place, name: &QueueName, deadline: Deadline) -> Result<(Status, Option<Participants>)> {
-        let mut queue = open::open(place, &Address::Named(name.clone()))?;
-        let status = queue.status(deadline)?;
-        let participants = self.leases.then(|| queue.participants(deadline)).transpose()?;
-        Ok((status, participants))
+        let mut queue = open::open_to_look(place, &Address::Named(name.clone()))?;
+        Ok(match self.leases {
+            true => {
+                queue.status_and_participants(deadline).map(|(status, participants)| (status, Some(participants)))?
+            }
+            false => (queue.status(deadline)?, None),
+        })
     }
 
     fn text(&self, seen: &[Seen]) -> Vec<u8> {

@@ -59,7 +59,7 @@ impl Meter {
         let drawer = {
             let (count, place) = (Arc::clone(&count), place.clone());
             move || {
-                let queues = addresses.iter().filter_map(|address| open::open(&place, address).ok()).collect();
+                let queues = addresses.iter().filter_map(|address| open::open_to_look(&place, address).ok()).collect();
                 drop(opened);
                 draw(surface, &count, queues, &ended);
             }

@@ -46,7 +46,7 @@ pub(super) struct Peek {
 
 impl Peek {
     pub(super) fn run(&self, place: &Place) -> Outcome {
-        let mut queue = open::open(place, &self.queue.address()?)?;
+        let mut queue = open::open_to_look(place, &self.queue.address()?)?;
         let shelf = self.shelf();
         let most = usize::try_from(self.count).unwrap_or(usize::MAX);
         let messages = queue.peek(shelf, most, Some(Instant::now() + PATIENCE))?;

@@ -69,8 +69,8 @@ impl Stat {
         let (mut samples, mut exit) = (Vec::new(), Exit::Done);
         let deadline = Some(Instant::now() + PATIENCE);
         for address in addresses {
-            let looked = open::open(place, address)
-                .and_then(|mut queue| Ok((queue.status(deadline)?, queue.participants(deadline)?)));
+            let looked =
+                open::open_to_look(place, address).and_then(|mut queue| queue.status_and_participants(deadline));
             match looked {
                 Ok((status, participants)) if self.prometheus => {
                     let name = address.as_os_str().to_string_lossy().into_owned();

@@ -2,6 +2,7 @@
 //! a byte-range lock on its entry for each owner of leases, and one that shows who waits.
 
 use super::format::{OWNER_BYTES, owner_offset};
+use super::lock_holders::Locker;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a command that is not to wait waits for the lock all the same: others hold it for
 /// microseconds, but may lose the processor meanwhile.
 const LEAST_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long those who only look try before they find out who has locked a queue: an operation takes less.
+const A_MOMENT: Duration = Duration::from_micros(500);
 
 /// Longest pause between two tries while waiting with a deadline.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
@@ -29,21 +33,40 @@ pub(super) fn acquire(file: &File, deadline: Option<Instant>) -> io::Result<bool
             }
         }
     };
-    if try_acquire(file)? {
-        return Ok(true);
-    }
+    try_until(file, deadline.max(Instant::now() + LEAST_PATIENCE))
+}
+
+/// Locks `file`; returns false if that did not succeed before `deadline`.
+fn try_until(file: &File, deadline: Instant) -> io::Result<bool> {
     // flock(2) knows no time-out. Trying again needs no signal handler in a library, and only
     // happens while somebody else is in the middle of an operation.
-    let deadline = deadline.max(Instant::now() + LEAST_PATIENCE);
     let mut pause = Duration::from_micros(20);
-    while Instant::now() < deadline {
-        std::thread::sleep(pause);
+    loop {
         if try_acquire(file)? {
             return Ok(true);
         }
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Ok(false)
+}
+
+/// The same for those who only look: they do not wait for a process that is stopped, nor for longer than until the
+/// deadline but for a moment.
+///
+/// # Errors
+/// Those of flock(2).
+pub(super) fn acquire_to_look(file: &File, deadline: Option<Instant>) -> io::Result<bool> {
+    let a_moment = Instant::now() + A_MOMENT;
+    let deadline = deadline.map(|deadline| deadline.max(a_moment));
+    Ok(try_until(file, a_moment)?
+        || !Locker::of(file).is_some_and(|locker| locker.is_stopped)
+            && match deadline {
+                Some(deadline) => try_until(file, deadline)?,
+                None => acquire(file, None)?,
+            })
 }
 
 /// Locks `file` if nobody else has locked it.

@@ -9,7 +9,7 @@ use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::{Memory, ReadMemory};
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap, mremap, munmap};
+use nix::sys::mman::{MRemapFlags, MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mremap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -29,6 +29,16 @@ pub(crate) struct Map {
     /// Bytes that may be touched: what the file was seen to have, at most `mapped`.
     length: u64,
     file: File,
+    stores: Stores,
+}
+
+/// Where what is stored goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stores {
+    /// Into the file, for all to see.
+    Shared,
+    /// Into copies of its pages that are ours alone; there are some.
+    Private { any: bool },
 }
 
 // SAFETY: the mapping belongs to the Map alone, and its methods that store take `&mut self`.
@@ -42,8 +52,27 @@ impl Map {
     pub(crate) fn new(file: File) -> io::Result<Map> {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let (base, mapped) = generously(length, |bytes| map(&file, bytes, access))?;
-        Ok(Map { base, mapped, length, file })
+        let (base, mapped) = generously(length, |bytes| map(&file, bytes, access, MapFlags::MAP_SHARED))?;
+        Ok(Map { base, mapped, length, file, stores: Stores::Shared })
+    }
+
+    /// Maps `file`, which need not be writable, so that what is stored changes nothing in it, nor wakes anybody.
+    ///
+    /// # Errors
+    /// Those of fstat(2) and mmap(2).
+    pub(crate) fn private(file: File) -> io::Result<Map> {
+        let length = file.metadata()?.len().min(LARGEST_SEGMENT);
+        let mapped = length.max(GROUP);
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // Few pages are stored to, if any.
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+        Ok(Map {
+            base: map(&file, mapped, access, flags)?,
+            mapped,
+            length,
+            file,
+            stores: Stores::Private { any: false },
+        })
     }
 
     /// Maps `file`, which need not be writable, to be looked at.
@@ -53,7 +82,8 @@ impl Map {
     pub(crate) fn to_read(file: &File) -> io::Result<impl ReadMemory + use<>> {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
         let mapped = length.max(GROUP);
-        Ok(Map { base: map(file, mapped, ProtFlags::PROT_READ)?, mapped, length, file: file.try_clone()? })
+        let base = map(file, mapped, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
+        Ok(Map { base, mapped, length, file: file.try_clone()?, stores: Stores::Shared })
     }
 
     /// The mapped file.
@@ -82,6 +112,16 @@ impl Map {
     fn contains(&self, offset: u64, bytes: u64) -> bool {
         offset.checked_add(bytes).is_some_and(|end| end <= self.length)
     }
+
+    fn note_store(&mut self) {
+        if let Stores::Private { any } = &mut self.stores {
+            *any = true;
+        }
+    }
+
+    fn is_private(&self) -> bool {
+        self.stores != Stores::Shared
+    }
 }
 
 /// Maps `length` bytes with room to grow, or, where there is little address space (ulimit -v), without.
@@ -93,10 +133,10 @@ fn generously(length: u64, map: impl Fn(u64) -> io::Result<NonNull<u8>>) -> io::
     }
 }
 
-fn map(file: &File, bytes: u64, access: ProtFlags) -> io::Result<NonNull<u8>> {
+fn map(file: &File, bytes: u64, access: ProtFlags, flags: MapFlags) -> io::Result<NonNull<u8>> {
     let length = usize::try_from(bytes).ok().and_then(NonZeroUsize::new).ok_or(io::ErrorKind::InvalidInput)?;
-    // SAFETY: a new shared mapping at an address of the kernel's choice touches no memory of ours.
-    let base = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file, 0) };
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+    let base = unsafe { mmap(None, length, access, flags, file, 0) };
     Ok(base?.cast())
 }
 
@@ -150,18 +190,21 @@ impl ReadMemory for Map {
 
 impl Memory for Map {
     fn store32(&mut self, offset: u64, value: u32) {
+        self.note_store();
         if let Some(word) = self.atomic32(offset) {
             word.store(value, Ordering::Release);
         }
     }
 
     fn store(&mut self, offset: u64, value: u64) {
+        self.note_store();
         if let Some(word) = self.atomic64(offset) {
             word.store(value, Ordering::Release);
         }
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) {
+        self.note_store();
         if !self.contains(offset, bytes.len() as u64) {
             return;
         }
@@ -172,7 +215,21 @@ impl Memory for Map {
     }
 
     fn wake(&mut self, offset: u64, count: u32) -> u32 {
+        if self.is_private() {
+            return 0;
+        }
         self.atomic32(offset).map_or(0, |word| wait::wake(word, count))
+    }
+
+    fn look_anew(&mut self) {
+        if self.stores == (Stores::Private { any: true }) {
+            let (base, mapped) = (self.base.cast::<c_void>(), self.mapped as usize);
+            // SAFETY: this is our own mapping, whole, and `&mut self` says that no reference into it is alive. The copies
+            // of pages go, and the file's own are seen again.
+            if unsafe { madvise(base, mapped, MmapAdvise::MADV_DONTNEED) }.is_ok() {
+                self.stores = Stores::Private { any: false };
+            }
+        }
     }
 
     fn reach(&mut self, end: Option<u64>) -> io::Result<()> {
@@ -197,6 +254,10 @@ impl Memory for Map {
     }
 
     fn grow(&mut self, from: u64, to: u64) -> io::Result<()> {
+        if self.is_private() {
+            // Nothing that is done to look at a segment takes new space.
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let offset = |value: u64| i64::try_from(value).map_err(|_| io::ErrorKind::InvalidInput);
         // Reserved now, a full file system is an error here instead of a SIGBUS at the first store.
         let reserved = loop {
@@ -224,11 +285,17 @@ impl Memory for Map {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        if self.is_private() {
+            return Ok(());
+        }
         // What was stored through the mapping is the file's, and is written with it.
         self.file.sync_data()
     }
 
     fn release(&mut self, from: u64, _to: u64) {
+        if self.is_private() {
+            return;
+        }
         // Nobody touches what is beyond the grown part, so the file may as well end there. That
         // it cannot be shortened is no failure: the space is used again when the queue grows.
         if self.file.set_len(from).is_ok() {

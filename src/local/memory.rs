@@ -34,6 +34,8 @@ pub(crate) trait Memory: ReadMemory {
     fn write(&mut self, offset: u64, bytes: &[u8]);
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.
     fn wake(&mut self, offset: u64, count: u32) -> u32;
+    /// Forgets what was stored, if that was for us alone, and sees what others have stored meanwhile.
+    fn look_anew(&mut self) {}
     /// Makes the bytes up to `end` accessible, or all there are: another process may have grown the
     /// segment. An error of the kind `UnexpectedEof` says that it is shorter.
     fn reach(&mut self, end: Option<u64>) -> io::Result<()>;

@@ -12,6 +12,7 @@ mod join;
 mod kept;
 mod list;
 mod lock;
+mod lock_holders;
 mod map;
 mod memory;
 mod owner;
@@ -39,6 +40,7 @@ use crate::queue::{Condition, Deadline, Frame, Limits, Participants, Queue, Stat
 use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
+use lock_holders::Locker;
 use map::Map;
 use memory::{Memory, ReadMemory};
 use participants::WaitsFor;
@@ -89,6 +91,8 @@ pub struct LocalQueue {
     shown_waiting: Option<WaitsFor>,
     /// What we have prepared and not resolved.
     prepared: Vec<Prepared>,
+    /// We only look: nothing that we do reaches the file.
+    only_looks: bool,
 }
 
 impl LocalQueue {
@@ -100,6 +104,24 @@ impl LocalQueue {
         let segment = SegmentFile::new(place, address);
         let file = segment.open()?;
         Self::on(segment, address, file)
+    }
+
+    /// Opens the queue at `address` to look at it. What a command has to do before it can use a queue, such as finishing
+    /// what a killed process has begun, is done to a copy: neither the file changes nor is anybody woken.
+    ///
+    /// # Errors
+    /// See [`crate::open::open_to_look`].
+    pub fn open_to_look(place: &Place, address: &Address) -> Result<Self> {
+        let segment = SegmentFile::new(place, address);
+        let file = segment.open_to_read()?;
+        Self::to_look_at(address.to_string(), segment, file)
+    }
+
+    fn to_look_at(name: String, segment: SegmentFile, file: File) -> Result<Self> {
+        let map = Map::private(file).map_err(|error| Error::io(format!("map queue '{name}'"), error))?;
+        let mut queue = Self::with_map(name, segment, map)?;
+        queue.only_looks = true;
+        Ok(queue)
     }
 
     /// Creates the queue at `address`.
@@ -156,13 +178,12 @@ impl LocalQueue {
         Self::named(address.to_string(), segment, file)
     }
 
-    /// The queue in a file that was found by its path alone.
-    fn at(segment: SegmentFile, file: File) -> Result<Self> {
-        Self::named(printable(segment.path()), segment, file)
-    }
-
     fn named(name: String, segment: SegmentFile, file: File) -> Result<Self> {
         let map = Map::new(file).map_err(|error| Error::io(format!("map queue '{name}'"), error))?;
+        Self::with_map(name, segment, map)
+    }
+
+    fn with_map(name: String, segment: SegmentFile, map: Map) -> Result<Self> {
         let stamp = stamp(&segment, &map)?;
         Ok(LocalQueue {
             name,
@@ -180,18 +201,30 @@ impl LocalQueue {
             produces: false,
             shown_waiting: None,
             prepared: Vec::new(),
+            only_looks: false,
         })
     }
 
     /// Does `operation` while nobody else can touch the segment.
     fn locked<T>(&mut self, deadline: Deadline, operation: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let failed = |error| Error::io(format!("lock queue '{}'", self.name), error);
-        if !lock::acquire(self.store.memory().file(), deadline).map_err(failed)? {
-            return Err(Error::LockTimeout { name: self.name.clone() });
+        let file = self.store.memory().file();
+        let acquired =
+            if self.only_looks { lock::acquire_to_look(file, deadline) } else { lock::acquire(file, deadline) };
+        if !acquired.map_err(|error| Error::io(format!("lock queue '{}'", self.name), error))? {
+            return Err(self.lock_timeout());
+        }
+        if self.only_looks {
+            // What was found before is forgotten with what was done about it.
+            self.owners_checked = None;
         }
         let result = self.catch_up().and_then(|()| operation(self));
         lock::release(self.store.memory().file());
         result
+    }
+
+    fn lock_timeout(&self) -> Error {
+        let holder = Locker::of(self.store.memory().file());
+        Error::LockTimeout { name: self.name.clone(), holder: lock_holders::describe(holder) }
     }
 
     /// Brings the segment, and our view of it, to where an operation can start.
@@ -465,8 +498,8 @@ impl Queue for LocalQueue {
         self.locked(deadline, |queue| queue.store.forget_handed_on(lease).map_err(|fault| queue.fault(fault)))
     }
 
-    fn participants(&mut self, deadline: Deadline) -> Result<Participants> {
-        self.look_at_participants(deadline)
+    fn status_and_participants(&mut self, deadline: Deadline) -> Result<(Status, Participants)> {
+        self.look_at_all(deadline)
     }
 
     fn wait(&mut self, condition: Condition, deadline: Deadline) -> Result<bool> {

@@ -4,19 +4,13 @@
 //! for the same, shared with them. The lock prevents nothing; but the kernel drops it when the process dies, and shows
 //! it with the number of the process in proc_locks(5).
 
+use super::lock_holders::{all_locks, sharers};
+use super::memory::ReadMemory;
 use super::{LocalQueue, format, lock};
 use crate::error::{Error, Result};
-use crate::queue::{Deadline, Holding, Participants};
-use std::collections::BTreeSet;
-use std::fs;
+use crate::queue::{Deadline, Holding, Participants, Status};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, UNIX_EPOCH};
-
-/// What the kernel shows of its locks at one instant. What is longer it shows in pieces, between which locks come and go,
-/// so that lines can be left out.
-const ONE_PAGE: usize = 4096;
-/// How often we look then.
-const LOOKS: usize = 4;
 
 /// What a process waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,79 +46,45 @@ impl LocalQueue {
         }
     }
 
-    pub(super) fn look_at_participants(&mut self, deadline: Deadline) -> Result<Participants> {
-        let metadata = self.store.memory().file().metadata();
-        let metadata = metadata.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))?;
-        let locks = all_locks();
-        let waiting = |waits_for: WaitsFor| waiters(&locks, metadata.ino(), waits_for.place());
-        let mut participants = Participants {
-            waiting_consumers: waiting(WaitsFor::Data),
-            waiting_producers: waiting(WaitsFor::Space),
-            waiting_joiners: waiting(WaitsFor::Finished),
-            holders: Vec::new(),
-            producers: Vec::new(),
-        };
-        self.locked(deadline, |queue| {
-            for owner in queue.store.owners_in_use().others(None) {
-                let lives = queue.lives(owner)?;
-                let held = queue.store.held_by(owner).map_err(|fault| queue.fault(fault))?;
-                let since = UNIX_EPOCH + Duration::from_nanos(held.since);
-                if held.messages > 0 {
-                    participants.holders.push(Holding { pid: held.pid, lives, messages: held.messages, since });
-                }
-                if held.produces && lives {
-                    participants.producers.push(held.pid);
-                }
-            }
-            Ok(())
+    /// The figures and who takes part, at one instant.
+    pub(super) fn look_at_all(&mut self, deadline: Deadline) -> Result<(Status, Participants)> {
+        let (status, mut participants, may_wait) = self.locked(deadline, |queue| {
+            queue.bring_back()?;
+            Ok((queue.status_now()?, queue.behind_entries()?, queue.somebody_may_wait()))
         })?;
-        Ok(participants)
-    }
-}
-
-/// The lines of /proc/locks; where that is not mounted, none.
-fn all_locks() -> String {
-    let mut all = String::new();
-    for _ in 0..LOOKS {
-        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-        all.push_str(&locks);
-        if locks.len() < ONE_PAGE {
-            break;
+        if may_wait {
+            let metadata = self.store.memory().file().metadata();
+            let metadata = metadata.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))?;
+            let locks = all_locks();
+            let waiting = |waits_for: WaitsFor| sharers(&locks, metadata.ino(), waits_for.place());
+            participants.waiting_consumers = waiting(WaitsFor::Data);
+            participants.waiting_producers = waiting(WaitsFor::Space);
+            participants.waiting_joiners = waiting(WaitsFor::Finished);
         }
+        Ok((status, participants))
     }
-    all
-}
 
-/// The processes that hold a shared lock on the byte at `place` of the file with this inode, going by the lines of
-/// /proc/locks: `1: POSIX  ADVISORY  READ 4711 00:1a:23 196 199`.
-fn waiters(locks: &str, inode: u64, place: u64) -> Vec<u32> {
-    let pid = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, "POSIX", _, "READ", pid, file, start, ..] = fields[..] else { return None };
-        let is_this_file = file.rsplit(':').next()?.parse() == Ok(inode);
-        (is_this_file && start.parse() == Ok(place)).then(|| pid.parse().ok())?
-    };
-    let pids: BTreeSet<u32> = locks.lines().filter_map(pid).collect();
-    pids.into_iter().collect()
-}
+    /// Whether anybody can be found among those who wait: they are never counted too low.
+    fn somebody_may_wait(&self) -> bool {
+        [WaitsFor::Data, WaitsFor::Space, WaitsFor::Finished]
+            .iter()
+            .any(|waits_for| self.store.memory().load32(waits_for.place()) > 0)
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_those_who_wait_for_the_same_at_the_same_queue_are_listed() {
-        let locks = "\
-            1: POSIX  ADVISORY  READ 4711 00:1a:23 196 199\n\
-            2: FLOCK  ADVISORY  WRITE 1 00:1a:23 0 EOF\n\
-            3: OFDLCK ADVISORY  WRITE -1 00:1a:23 8192 8255\n\
-            4: POSIX  ADVISORY  READ 12 00:1a:23 196 199\n\
-            4: -> POSIX  ADVISORY  READ 9 00:1a:23 196 199\n\
-            5: POSIX  ADVISORY  READ 13 00:1a:24 196 199\n\
-            6: POSIX  ADVISORY  READ 14 00:1a:23 260 263\n\
-            garbage\n";
-        assert_eq!(waiters(locks, 23, 196), [12, 4711]);
-        assert_eq!(waiters(locks, 23, 260), [14]);
-        assert!(waiters(locks, 25, 196).is_empty());
+    /// The processes in the table of owners.
+    fn behind_entries(&mut self) -> Result<Participants> {
+        let mut participants = Participants::default();
+        for owner in self.store.owners_in_use().others(None) {
+            let lives = self.lives(owner)?;
+            let held = self.store.held_by(owner).map_err(|fault| self.fault(fault))?;
+            let since = UNIX_EPOCH + Duration::from_nanos(held.since);
+            if held.messages > 0 {
+                participants.holders.push(Holding { pid: held.pid, lives, messages: held.messages, since });
+            }
+            if held.produces && lives {
+                participants.producers.push(held.pid);
+            }
+        }
+        Ok(participants)
     }
 }

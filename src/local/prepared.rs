@@ -101,7 +101,7 @@ impl LocalQueue {
                 self.store.forget_handed_on(source.lease).map_err(|fault| self.fault(fault))?;
                 continue;
             }
-            let Some(mut other) = OtherQueue::of(&source) else { return Ok(false) };
+            let Some(mut other) = OtherQueue::of(&source, self.only_looks) else { return Ok(false) };
             let publish = other.has_handed_on(&source)?;
             self.store.resolve(prepared, publish, false).map_err(|fault| self.fault(fault))?;
             other.forget(&source)?;
@@ -114,15 +114,22 @@ impl LocalQueue {
 struct OtherQueue(Option<LocalQueue>);
 
 impl OtherQueue {
-    /// `None`: it cannot be looked at now.
-    fn of(source: &Source) -> Option<Self> {
+    /// `None`: it cannot be looked at now. Who only looks at one of the two must not change the other either.
+    fn of(source: &Source, only_looks: bool) -> Option<Self> {
         let segment = SegmentFile::at(Path::new(OsStr::from_bytes(&source.path)));
-        let file = match segment.open() {
+        let file = if only_looks { segment.open_to_read() } else { segment.open() };
+        let file = match file {
             Ok(file) => file,
             Err(Error::NoSuchQueue { .. }) => return Some(OtherQueue(None)),
             Err(_) => return None,
         };
-        let mut queue = LocalQueue::at(segment, file).ok()?;
+        let name = printable(segment.path());
+        let queue = if only_looks {
+            LocalQueue::to_look_at(name, segment, file)
+        } else {
+            LocalQueue::named(name, segment, file)
+        };
+        let mut queue = queue.ok()?;
         if queue.store.stamp().uuid != source.uuid {
             return Some(OtherQueue(None));
         }

@@ -2,7 +2,7 @@
 
 use super::file::SegmentFile;
 use super::map::Map;
-use super::{LocalQueue, lock, process, stamp, store};
+use super::{LocalQueue, lock, lock_holders, process, stamp, store};
 use crate::error::{Error, Result};
 use crate::name::Address;
 use crate::place::Place;
@@ -19,7 +19,8 @@ impl LocalQueue {
         let file = segment.open_to_read()?;
         let failed = |error| Error::io(format!("lock queue '{address}'"), error);
         if !lock::acquire(&file, deadline).map_err(failed)? {
-            return Err(Error::LockTimeout { name: address.to_string() });
+            let holder = lock_holders::describe(lock_holders::Locker::of(&file));
+            return Err(Error::LockTimeout { name: address.to_string(), holder });
         }
         let verification = look(&segment, address, &file);
         lock::release(&file);

@@ -200,6 +200,10 @@ fn a_queue_that_may_not_be_read_or_not_be_written() {
         set_mode(&path, mode);
         for command in COMMANDS {
             let done = without_privileges(&sandbox, &command.replace("QUEUE", "bad"));
+            if mode == 0o400 && ["peek QUEUE", "stat QUEUE"].contains(&command) {
+                assert_eq!(done.code, 0, "who only looks need not write: {done:?}");
+                continue;
+            }
             let line = done.refusal(2);
             assert!(line.contains("queues/bad") && line.contains("you may not read and write it"), "{command}: {line}");
         }

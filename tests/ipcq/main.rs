@@ -28,6 +28,7 @@ mod in_use;
 mod join;
 mod leases;
 mod limits;
+mod looking;
 mod make;
 mod manual_sections;
 mod many;

@@ -361,7 +361,9 @@ fn a_link_on_the_way_that_a_member_can_have_made_is_not_followed() {
     assert_eq!(team.run(&ALICE, "get jobs --all").code, 1);
 }
 
-const LOCKED: &str = "queue 'jobs' is locked by another process, perhaps a stopped one";
+fn locked_by(hog: &Running) -> String {
+    format!("queue 'jobs' is locked by process {}", hog.pid())
+}
 
 #[test]
 fn a_member_that_keeps_the_lock_keeps_nobody_longer_than_they_want_to_wait() {
@@ -370,21 +372,23 @@ fn a_member_that_keeps_the_lock_keeps_nobody_longer_than_they_want_to_wait() {
     team.ok(&ALICE, "create other");
     let Some(hog) = team.hog() else { return };
     let start = Instant::now();
-    let nothing_put = format!("{LOCKED}: nothing was put");
+    let locked = locked_by(&hog);
+    let locked = locked.as_str();
+    let nothing_put = format!("{locked}: nothing was put");
     for (command, code, why) in [
         ("put jobs message --timeout 0", 1, nothing_put.as_str()),
         ("put jobs message --no-wait", 1, &nothing_put),
-        ("get jobs --timeout 0.3", 1, LOCKED),
-        ("get jobs --all", 1, LOCKED),
-        ("get jobs --follow --timeout 0", 1, LOCKED),
-        ("get other jobs --timeout 0", 1, LOCKED),
-        ("stat jobs", 2, LOCKED),
+        ("get jobs --timeout 0.3", 1, locked),
+        ("get jobs --all", 1, locked),
+        ("get jobs --follow --timeout 0", 1, locked),
+        ("get other jobs --timeout 0", 1, locked),
+        ("stat jobs", 2, locked),
     ] {
         assert_eq!(team.run(&ALICE, command).refusal(code), why, "{command}");
     }
     let done = team.run(&ALICE, "ls");
     assert_eq!((done.code, done.text()), (2, "other  0  0  0  0  0  67108864  open\n"));
-    assert_eq!(done.err, format!("ipcq: 1 queue could not be read: {LOCKED}\n"));
+    assert_eq!(done.err, format!("ipcq: 1 queue could not be read: {locked}\n"));
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 
     // Who wants to wait for ever waits, and can be interrupted.
@@ -422,8 +426,8 @@ fn a_member_that_keeps_the_lock_does_not_keep_those_for_ever_who_have_something_
         let mut all = Vec::new();
         reader.read_to_end(&mut all).map(|_| all)
     });
-    assert_eq!(close.end().refusal(2), LOCKED);
-    assert_eq!(get.end().refusal(2), format!("{LOCKED}; what was taken will be delivered again"));
+    assert_eq!(close.end().refusal(2), locked_by(&hog));
+    assert_eq!(get.end().refusal(2), format!("{}; what was taken will be delivered again", locked_by(&hog)));
     assert!(reader.join().unwrap().unwrap().ends_with(b"message\n"));
     drop(hog);
     assert_eq!(team.ok(&BOB, "get jobs"), "message\n");

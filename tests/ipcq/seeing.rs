@@ -194,13 +194,3 @@ fn a_list_shows_who_holds_what() {
         serde_json::from_str(sandbox.ok("ls --leases --json").lines().next().unwrap()).unwrap();
     assert_eq!(object["holders"][0]["pid"], holder.pid());
 }
-
-#[test]
-fn a_queue_whose_lock_a_stopped_process_holds_keeps_nobody_from_seeing_the_others() {
-    let sandbox = Sandbox::with_queues("jobs other");
-    let file = std::fs::File::open(sandbox.queues().join("jobs")).unwrap();
-    file.lock().unwrap();
-    let done = sandbox.run("ls");
-    assert_eq!((done.code, done.text()), (2, "other  0  0  0  0  0  67108864  open\n"));
-    assert!(done.err.contains("queue 'jobs' is locked by another process"), "{done:?}");
-}

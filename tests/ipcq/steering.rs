@@ -95,7 +95,7 @@ fn a_message_is_in_one_of_two_queues_whenever_the_mover_is_killed() {
         until("some have been moved", || {
             mover.child().try_wait().unwrap().is_some() || sandbox.stat(to, "put").as_u64().unwrap() > before
         });
-        mover.signal("KILL");
+        mover.child().kill().unwrap();
         killed += usize::from(mover.end().code == 137);
         ["here", "there"].iter().for_each(|queue| sandbox.is_sound(queue));
         (from, to) = (to, from);

@@ -112,6 +112,7 @@ impl<M: Memory> Store<M> {
     /// # Errors
     /// Those of [`Memory::reach`].
     pub(crate) fn reach(&mut self) -> io::Result<()> {
+        self.memory.look_anew();
         // A change that was committed and not applied may lie beyond what `grown` says so far.
         let settled = self.memory.load32(format::COMMIT) == self.memory.load32(format::APPLIED) && !self.is_from_disk;
         let end = self.memory.load(format::GROWN);

@@ -68,7 +68,7 @@ impl Identity {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) pid: u32,
-    /// When its entry came into use, in nanoseconds since the Unix epoch.
+    /// Since when it has had what it has had longest, in nanoseconds since the Unix epoch.
     pub(crate) since: u64,
     pub(crate) produces: bool,
     pub(crate) messages: u64,
@@ -97,12 +97,15 @@ impl<M: Memory> Store<M> {
         let entry = format::owner_offset(owner);
         let mut held = Held {
             pid: self.memory.load(entry + format::OWNER_PID) as u32,
-            since: self.memory.load(entry + format::OWNER_SINCE),
+            since: u64::MAX,
             produces: self.memory.load(entry + format::OWNER_PRODUCES) != 0,
             messages: 0,
         };
         each_in_list(&self.memory, self.memory.load(entry + format::OWNER_LEASES), |_, record| {
-            held.messages += u64::from(record.count());
+            if !record.is_prepared() {
+                held.messages += u64::from(record.count());
+                held.since = held.since.min(record.leased_at());
+            }
             Ok(true)
         })?;
         Ok(held)
