@@ -9,13 +9,18 @@ use crate::name::{Address, QueueName};
 use crate::open;
 use crate::place::Place;
 use crate::queue::{Deadline, Participants, Status};
+use console::Term;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the locks of the queues, all together, before saying which are locked.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Characters of the bar that shows how full a queue is.
-const BAR: u64 = 8;
+const BAR: u64 = 5;
+/// Names of unreadable queues that are told.
+const TOLD: usize = 5;
+/// Columns that a narrow terminal lacks: the bar, the rates, the age of the oldest, what is used, and what is delayed.
+const EXPENDABLE: [usize; 6] = [6, 7, 8, 9, 5, 3];
 
 /// List the queues and how full they are
 #[derive(clap::Args, Debug)]
@@ -23,6 +28,9 @@ const BAR: u64 = 8;
   ipcq ls                                              a line for each queue
   ipcq ls --leases                                     ... and for each process that holds messages
   ipcq ls --json | jq -r 'select(.ready > 0).name'     those that have a message")]
+#[command(after_help = "What a process holds is ready again when it ends: 'kill' one that is stuck.
+'ipcq peek QUEUE --leased' shows messages by the ids with which 'ipcq nack' gives
+them back.")]
 pub(super) struct Ls {
     /// Print one JSON object a line for each queue
     #[arg(long)]
@@ -48,14 +56,19 @@ impl Ls {
                 Ok((status, participants)) => seen.push(Seen { name, status, participants }),
                 // Removed since the listing.
                 Err(Error::NoSuchQueue { .. } | Error::Removed { .. }) => {}
-                Err(error) => unreadable.push(error),
+                Err(error) => unreadable.push((name, error)),
             }
         }
         let exit = output::print(&self.text(&seen))?;
         match unreadable.as_slice() {
             [] => {}
-            [only] => report(format_args!("1 queue could not be read: {only}")),
-            [first, ..] => report(format_args!("{} queues could not be read; the first: {first}", unreadable.len())),
+            [(_, why)] => report(format_args!("1 queue could not be read: {why}")),
+            [(_, why), ..] => {
+                let names: Vec<&str> = unreadable.iter().take(TOLD).map(|(name, _)| name.as_str()).collect();
+                let more = if unreadable.len() > TOLD { ", …" } else { "" };
+                let (count, names) = (unreadable.len(), names.join(", "));
+                report(format_args!("{count} queues could not be read ({names}{more}); the first: {why}"));
+            }
         }
         Ok(if exit == Exit::Done && !unreadable.is_empty() { Exit::Failed } else { exit })
     }
@@ -80,15 +93,17 @@ impl Ls {
         }
         let for_people = std::io::stdout().is_terminal();
         let mut table = Table::new(for_people && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+        if let (true, Some((_, width))) = (for_people, Term::stdout().size_checked()) {
+            table = table.fit(width.into(), &EXPENDABLE);
+        }
         if for_people && !seen.is_empty() {
-            let heads =
-                ["NAME", "READY", "LEASED", "DELAYED", "DEAD", "USED", "OF", "PUT/S", "GOT/S", "OLDEST", "STATE"];
+            let heads = ["NAME", "READY", "LEASED", "DELAYED", "DEAD", "USED", "", "PUT/S", "GOT/S", "OLDEST", "STATE"];
             table.row(heads.map(Cell::word).to_vec());
         }
         for queue in seen {
             table.row(if for_people { row_for_people(queue) } else { row(queue) });
-            for line in queue.participants.iter().flat_map(stat::holders) {
-                table.line(line);
+            if let Some(participants) = &queue.participants {
+                stat::holders(&queue.status, participants).into_iter().for_each(|line| table.line(line));
             }
         }
         text.extend_from_slice(table.to_string().as_bytes());
@@ -117,8 +132,8 @@ fn row_for_people(Seen { name, status, .. }: &Seen) -> Vec<Cell> {
         count(status.leased),
         count(status.delayed),
         if status.dead > 0 { dead.alarming() } else { dead },
-        Cell::number(for_people::bytes(status.bytes)),
-        Cell::word(&format!("{bar} {}", for_people::bytes(status.capacity))),
+        Cell::number(format!("{}/{}", for_people::bytes(status.bytes), for_people::bytes(status.capacity))),
+        Cell::word(&bar),
         Cell::number(for_people::rate(status.put_rate)),
         Cell::number(for_people::rate(status.got_rate)),
         Cell::number(oldest),

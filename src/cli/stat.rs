@@ -184,14 +184,21 @@ pub(super) fn command(pid: u32) -> String {
     text.trim_end().chars().take(LONGEST_COMMAND).collect()
 }
 
-/// A line for each process that holds messages.
-pub(super) fn holders(participants: &Participants) -> Vec<String> {
+/// A line for each process that holds messages, and one for those that are leased to nobody in particular.
+pub(super) fn holders(status: &Status, participants: &Participants) -> Vec<String> {
     let line = |holder: &Holding| {
         let dead = if holder.lives { "" } else { " (dead: the next get gives them back)" };
         let (count, seconds, pid) = (messages(holder.messages), age(holder.since).as_secs(), holder.pid);
         format!("  held by   {count} for {seconds} s by process {pid}{dead}  {}", command(pid))
     };
-    participants.holders.iter().map(line).collect()
+    let mut lines: Vec<String> = participants.holders.iter().map(line).collect();
+    let held = participants.holders.iter().fold(0, |sum: u64, holder| sum.saturating_add(holder.messages));
+    let others = status.leased.saturating_sub(held);
+    if others > 0 {
+        let back = if others == 1 { "comes back when its time is up" } else { "come back when their time is up" };
+        lines.push(format!("  held by   no process: {}, which {back}", messages(others)));
+    }
+    lines
 }
 
 fn messages(count: u64) -> String {
@@ -234,7 +241,7 @@ fn describe(name: &str, status: &Status, participants: &Participants) -> String 
     for pid in producers {
         let _ = writeln!(text, "  producer  process {pid}  {}", command(*pid));
     }
-    for line in holders(participants) {
+    for line in holders(status, participants) {
         let _ = writeln!(text, "{line}");
     }
     text

@@ -46,12 +46,34 @@ enum Line {
 pub(super) struct Table {
     lines: Vec<Line>,
     colours: bool,
+    /// The width of a terminal, and the columns that can be left out there, the first of them first.
+    fitted: Option<(usize, &'static [usize])>,
 }
+
+/// Columns in the making: how wide each is, and what is between them.
+struct Layout {
+    widths: Vec<usize>,
+    /// Whether the numbers of a column are at its right: the heads have to know.
+    are_numbers: Vec<bool>,
+    are_shown: Vec<bool>,
+    gap: usize,
+}
+
+/// The first column is not cut to less than this.
+const LEAST_WIDTH: usize = 10;
+/// Stands for what was cut off.
+const CUT: char = '…';
 
 impl Table {
     /// An empty one, which shows colours or not.
     pub(super) fn new(colours: bool) -> Self {
-        Table { lines: Vec::new(), colours }
+        Table { lines: Vec::new(), colours, fitted: None }
+    }
+
+    /// The same on a terminal with so many columns of characters. What does not fit stands closer together, then lacks
+    /// some of its columns, `expendable`, and in the end the ends of its first.
+    pub(super) fn fit(self, width: usize, expendable: &'static [usize]) -> Self {
+        Table { fitted: Some((width, expendable)), ..self }
     }
 
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
@@ -63,51 +85,113 @@ impl Table {
         self.lines.push(Line::Text(text));
     }
 
-    fn widths(&self) -> Vec<usize> {
-        let mut widths = Vec::new();
+    fn layout(&self) -> Layout {
+        let mut layout = Layout { widths: Vec::new(), are_numbers: Vec::new(), are_shown: Vec::new(), gap: 2 };
         for line in &self.lines {
             let Line::Row(cells) = line else { continue };
-            widths.resize(widths.len().max(cells.len()), 0);
-            for (width, cell) in widths.iter_mut().zip(cells) {
-                *width = cell.text.chars().count().max(*width);
+            let columns = layout.widths.len().max(cells.len());
+            layout.widths.resize(columns, 0);
+            layout.are_numbers.resize(columns, false);
+            for (column, cell) in cells.iter().enumerate() {
+                layout.widths[column] = cell.text.chars().count().max(layout.widths[column]);
+                layout.are_numbers[column] |= cell.is_number;
             }
         }
-        widths
+        layout.are_shown = vec![true; layout.widths.len()];
+        if let Some((width, expendable)) = self.fitted {
+            layout.fit(width, expendable);
+        }
+        layout
+    }
+}
+
+impl Layout {
+    fn width(&self) -> usize {
+        let shown = self.widths.iter().zip(&self.are_shown).filter(|(_, is_shown)| **is_shown);
+        shown.map(|(width, _)| width + self.gap).sum::<usize>().saturating_sub(self.gap)
     }
 
-    /// Whether the numbers of a column are at its right: the heads have to know.
-    fn is_of_numbers(&self, column: usize) -> bool {
-        self.lines.iter().any(|line| matches!(line, Line::Row(cells) if cells.get(column).is_some_and(|c| c.is_number)))
+    fn fit(&mut self, width: usize, expendable: &[usize]) {
+        if self.width() > width {
+            self.gap = 1;
+        }
+        for &column in expendable {
+            if self.width() > width {
+                self.are_shown[column] = false;
+            }
+        }
+        let over = self.width().saturating_sub(width);
+        if let Some(first) = self.widths.first_mut() {
+            *first = first.saturating_sub(over).max(LEAST_WIDTH.min(*first));
+        }
     }
+}
+
+/// As much of `text` as there is room for.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain([CUT]).collect()
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
+        let layout = self.layout();
         for line in &self.lines {
             let cells = match line {
                 Line::Text(text) => {
-                    writeln!(f, "{text}")?;
+                    let width = self.fitted.map_or(usize::MAX, |(width, _)| width);
+                    writeln!(f, "{}", cut(text, width))?;
                     continue;
                 }
                 Line::Row(cells) => cells,
             };
-            for (column, (cell, &width)) in cells.iter().zip(&widths).enumerate() {
+            let last = layout.are_shown[..cells.len()].iter().rposition(|is_shown| *is_shown);
+            for (column, cell) in cells.iter().enumerate().filter(|(column, _)| layout.are_shown[*column]) {
                 let (before, after) = match cell.colour.filter(|_| self.colours) {
                     Some(colour) => (colour, PLAIN),
                     None => ("", ""),
                 };
-                f.write_str(if column == 0 { "" } else { "  " })?;
+                let gap = if column == 0 { 0 } else { layout.gap };
+                write!(f, "{:gap$}", "")?;
+                let text = cut(&cell.text, layout.widths[column]);
                 // What is last needs nothing behind it.
-                let width = if column + 1 == cells.len() && !cell.is_number { 0 } else { width };
-                match self.is_of_numbers(column) {
-                    true => write!(f, "{before}{:>width$}{after}", cell.text)?,
-                    false => write!(f, "{before}{:<width$}{after}", cell.text)?,
+                let width = if last == Some(column) && !cell.is_number { 0 } else { layout.widths[column] };
+                match layout.are_numbers[column] {
+                    true => write!(f, "{before}{text:>width$}{after}")?,
+                    false => write!(f, "{before}{text:<width$}{after}")?,
                 }
             }
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(width: usize) -> String {
+        let mut table = Table::new(false).fit(width, &[2]);
+        table.row(["NAME", "SIZE", "RATE", "STATE"].map(Cell::word).to_vec());
+        let number = |number: &str| Cell::number(number.to_owned());
+        table.row(vec![Cell::word("a-queue-with-a-name"), number("12"), number("3"), Cell::word("open")]);
+        table.line("  held by somebody".to_owned());
+        table.to_string()
+    }
+
+    #[test]
+    fn what_is_too_wide_stands_closer_then_lacks_a_column_and_then_the_ends_of_names() {
+        let all = "NAME                 SIZE  RATE  STATE\na-queue-with-a-name    12     3  open\n  held by somebody\n";
+        assert_eq!(shown(38), all);
+        let closer = "NAME                SIZE RATE STATE\na-queue-with-a-name   12    3 open\n  held by somebody\n";
+        assert_eq!((shown(37), shown(35)), (closer.to_owned(), closer.to_owned()));
+        let fewer = "NAME                SIZE STATE\na-queue-with-a-name   12 open\n  held by somebody\n";
+        assert_eq!(shown(30), fewer);
+        assert_eq!(shown(24), "NAME          SIZE STATE\na-queue-with…   12 open\n  held by somebody\n");
+        assert_eq!(shown(5), "NAME       SIZE STATE\na-queue-w…   12 open\n  he…\n");
     }
 }
 

@@ -52,6 +52,7 @@ mod steering;
 mod storm;
 mod streams;
 mod too_large;
+mod tutorial_manual;
 mod verify;
 mod waiting;
 mod work;

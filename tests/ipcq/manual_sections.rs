@@ -691,20 +691,25 @@ const LS: &str = r#"\fBipcq ls\fR lists the queues in the directory of named que
 of its ready, leased, delayed and dead messages, their bytes, its capacity, and its state.
 On a terminal there are headings, sizes in K, M, G and T (of 1024), a bar that shows how full a queue is, how many messages
 are put and got a second, and the age of the oldest ready message; and colours, unless \fBNO_COLOR\fR is set.
-With \fB\-\-leases\fR the processes that hold messages follow; leases that no process holds are shown by
+A narrow terminal shows less of that, and at last only the beginnings of names.
+With \fB\-\-leases\fR the processes that hold messages follow, with how many and since when, and how many messages are leased
+to no process; the messages themselves are shown by
 .B ipcq peek \-\-leased .
 Queues that are given by a path are not listed.
 .PP
 The state is \fIopen\fR, \fIclosed\fR (puts are refused, and there is something left),
 \fIdrained\fR (closed, and nothing is left), \fIpaused\fR, or \fIput\-paused\fR or \fIget\-paused\fR.
 .PP
-Nothing is created by listing, not even the directory.
+Nothing is created or changed by listing, not even the directory; what a process left behind that was killed is shown as the
+next command will find it.
+For a queue that another process keeps locked, \fBipcq ls\fR waits a moment, or a second in all, and not at all if that
+process is stopped; a line on standard error then says who it is.
 "#;
 
 const LS_EXIT: &str = r#".SH EXIT STATUS
-0 if all queues have been listed, also if there are none; 2 if something in the directory could not be read as a queue, also
-because another process keeps it locked for a second.
-The others are listed all the same.
+0 if all queues have been listed, also if there are none; 2 if something in the directory could not be read as a queue, or
+was locked.
+The others are listed all the same; a line on standard error counts and names those that are not.
 "#;
 
 const STAT: &str = r#"\fBipcq stat\fR shows the figures of queues, as they are at one instant:

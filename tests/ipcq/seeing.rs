@@ -1,6 +1,6 @@
 //! What is in queues, who waits, and who holds messages, for people and for programs.
 
-use crate::harness::{Running, Sandbox, have, until};
+use crate::harness::{Running, Sandbox, feed, have, until};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -91,17 +91,39 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 #[test]
 fn a_monitoring_system_can_read_the_figures() {
     let sandbox = Sandbox::with_queues("jobs");
-    std::fs::create_dir(sandbox.path("a \"quoted\\ directory")).unwrap();
+    for directory in ["a \"quoted\\ directory", "two\nlines"] {
+        std::fs::create_dir(sandbox.path(directory)).unwrap();
+        assert!(sandbox.ipcq(["create", &format!("./{directory}/q")]).status().unwrap().success());
+    }
     sandbox.ok("put jobs 1 22");
-    let mut other = sandbox.ipcq(["create", "./a \"quoted\\ directory/q"]);
-    assert!(other.status().unwrap().success());
-    let done = sandbox.sh("ipcq stat --prometheus jobs './a \"quoted\\ directory/q'");
+    let done = sandbox.sh("ipcq stat --prometheus jobs './a \"quoted\\ directory/q' './two\nlines/q'");
     assert_eq!((done.code, done.err.as_str()), (0, ""));
     let samples = parse(done.text());
     assert_eq!(samples["ipcq_messages{queue=\"jobs\",state=\"ready\"}"], 2.0);
     assert_eq!(samples["ipcq_bytes{queue=\"jobs\"}"], 3.0);
     assert_eq!(samples["ipcq_put_messages_total{queue=\"./a \\\"quoted\\\\ directory/q\"}"], 0.0);
     assert!(samples.len() > 30);
+    if !have("promtool") {
+        return;
+    }
+    // It finds bad names, too, besides what cannot be read.
+    let promtool = sandbox.program("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
+    let found = feed(promtool, &done.out);
+    assert_eq!((found.code, found.text(), found.err.as_str()), (0, "", ""));
+}
+
+/// The names under which figures are kept for years.
+const NAMES: &str = "ipcq_bytes ipcq_capacity_bytes ipcq_closed ipcq_died_messages_total ipcq_expired_leases_total \
+    ipcq_got_messages_total ipcq_high_water_bytes ipcq_holding_processes ipcq_messages ipcq_oldest_ready_seconds \
+    ipcq_paused ipcq_purged_messages_total ipcq_put_messages_total ipcq_returned_messages_total ipcq_waiting_processes";
+
+#[test]
+fn the_names_that_a_monitoring_system_sees_stay_what_they_are() {
+    let sandbox = Sandbox::with_queues("jobs");
+    let samples = parse(&sandbox.ok("stat jobs --prometheus"));
+    let names: BTreeSet<&str> = samples.keys().map(|series| series.split('{').next().unwrap()).collect();
+    let missing: Vec<_> = NAMES.split_whitespace().filter(|name| !names.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
@@ -174,11 +196,30 @@ fn a_list_on_a_terminal_is_for_people_and_one_in_a_pipe_for_programs() {
     }
     let shown = on_a_terminal(&sandbox, "ipcq ls", true);
     let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0].join(" "), "NAME READY LEASED DELAYED DEAD USED OF PUT/S GOT/S OLDEST STATE");
-    assert_eq!(rows[1].join(" "), "empty 0 0 0 0 0 ........ 64M 0 0 open");
-    assert_eq!(rows[2][..8], ["full", "1", "0", "0", "0", "10", "########", "10"]);
+    assert_eq!(rows[0].join(" "), "NAME READY LEASED DELAYED DEAD USED PUT/S GOT/S OLDEST STATE");
+    assert_eq!(rows[1].join(" "), "empty 0 0 0 0 0/64M ..... 0 0 open");
+    assert_eq!(rows[2][..7], ["full", "1", "0", "0", "0", "10/10", "#####"]);
     assert!(!shown.contains('\x1b'), "NO_COLOR is respected");
     assert!(on_a_terminal(&sandbox, "ipcq ls", false).contains("\x1b[33mclosed\x1b[0m"));
+}
+
+#[test]
+fn a_list_fits_the_terminal_and_one_of_eighty_columns_has_room_for_all() {
+    if !have("script") {
+        return;
+    }
+    let sandbox = Sandbox::with_queues("thumbnails");
+    sandbox.ok("put thumbnails one");
+    let all = on_a_terminal(&sandbox, "stty rows 24 cols 80; ipcq ls", true);
+    assert!(all.starts_with("NAME ") && all.contains(" OLDEST ") && all.ends_with(" open\n"), "{all}");
+    sandbox.ok(&format!("create {}", "n".repeat(200)));
+    sandbox.ok("pause thumbnails --get");
+    for width in [200, 80, 50, 40] {
+        let shown = on_a_terminal(&sandbox, &format!("stty rows 24 cols {width}; ipcq ls --leases"), true);
+        let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(longest <= width, "{width}: {shown}");
+        assert!(shown.lines().nth(1).unwrap().starts_with("nnnnnnnnn") && shown.contains(" get-paused\n"), "{shown}");
+    }
 }
 
 #[test]
@@ -193,4 +234,23 @@ fn a_list_shows_who_holds_what() {
     let object: serde_json::Value =
         serde_json::from_str(sandbox.ok("ls --leases --json").lines().next().unwrap()).unwrap();
     assert_eq!(object["holders"][0]["pid"], holder.pid());
+    sandbox.ok("get jobs --lease 1h");
+    let list = sandbox.ok("ls --leases");
+    assert_eq!(
+        list.lines().nth(2),
+        Some("  held by   no process: 1 message, which comes back when its time is up"),
+        "{list}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_and_named() {
+    let sandbox = Sandbox::with_queues("jobs");
+    for number in 1..=6 {
+        std::fs::write(sandbox.queues().join(format!("note-{number}")), "no queue").unwrap();
+    }
+    let done = sandbox.run("ls");
+    assert_eq!((done.code, done.text()), (2, "jobs  0  0  0  0  0  67108864  open\n"));
+    let start = "ipcq: 6 queues could not be read (note-1, note-2, note-3, note-4, note-5, …); the first: '";
+    assert!(done.err.starts_with(start) && done.err.contains("note-1' is not a usable queue"), "{done:?}");
 }

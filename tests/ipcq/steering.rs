@@ -108,6 +108,33 @@ fn a_message_is_in_one_of_two_queues_whenever_the_mover_is_killed() {
 }
 
 #[test]
+fn a_dead_message_is_in_one_of_two_queues_whenever_the_mover_is_killed() {
+    const COUNT: usize = 2000;
+    let sandbox = Sandbox::with_queues("there");
+    sandbox.ok("create here --max-attempts 1");
+    let lines: String = (1..=COUNT).map(|number| format!("{number}\n")).collect();
+    sandbox.run_with(["put", "-l", "here"], lines.as_bytes());
+    assert_eq!(sandbox.sh("ipcq get here -n 2000 --lease 1h -o bodies | xargs ipcq nack here").code, 0);
+    assert_eq!(sandbox.stat("here", "dead"), COUNT);
+    let mut killed = 0;
+    until("all have been moved", || {
+        let mut mover = sandbox.start("mv here there --dead");
+        let before = sandbox.stat("there", "put").as_u64().unwrap();
+        until("some have been moved", || {
+            mover.child().try_wait().unwrap().is_some() || sandbox.stat("there", "put").as_u64().unwrap() > before
+        });
+        mover.child().kill().unwrap();
+        killed += usize::from(mover.end().code == 137);
+        ["here", "there"].iter().for_each(|queue| sandbox.is_sound(queue));
+        sandbox.stat("here", "dead") == 0
+    });
+    assert!(killed > 0, "nobody has been killed");
+    let mut numbers: Vec<usize> = sandbox.ok("get there -a").lines().map(|line| line.parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(1..=COUNT), "{} of {COUNT}", numbers.len());
+}
+
+#[test]
 fn who_waits_for_a_message_is_told_and_takes_none() {
     let sandbox = Sandbox::with_queues("jobs");
     assert_eq!(sandbox.run("wait jobs --ready -t 0").code, 1);
