@@ -13,6 +13,7 @@ mod growth;
 mod helper;
 mod latency;
 mod limit;
+mod listing;
 mod machine;
 mod one_shot;
 mod peers;
@@ -30,7 +31,7 @@ use tools::Bench;
 type Part = fn(&Bench, &mut Report);
 
 /// In the order of the table.
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("streams", streams::run),
     ("one-shot", one_shot::run),
     ("latency", latency::run),
@@ -38,6 +39,7 @@ const PARTS: [(&str, Part); 7] = [
     ("growth", growth::run),
     ("limit", limit::run),
     ("readers", readers::run),
+    ("listing", listing::run),
 ];
 
 fn main() {
