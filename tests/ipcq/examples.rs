@@ -1,6 +1,6 @@
 //! The examples in the manual pages of the commands around leases do what they say.
 
-use crate::harness::{Done, Sandbox, feed};
+use crate::harness::{Done, Sandbox, feed, have};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -133,6 +133,17 @@ fn of_pause_resume_mv_and_wait() {
 
 #[test]
 fn of_get() {
+    let prepared = "
+        ipcq create normal; ipcq create urgent; ipcq create jobs
+        ipcq put normal a; ipcq put jobs --json '{\"name\": \"Harry\"}' '{\"name\": \"Sally\"}'; ipcq close jobs";
+    for command in examples("ipcq-get.1") {
+        runs(&Sandbox::new(), &format!("{prepared}\n{command}\n"));
+    }
+    let [object, script] = &blocks("ipcq-get.1", "OUTPUT")[..] else { panic!("there is another example") };
+    assert_eq!(runs(&Sandbox::new(), &format!("{prepared}\n{script}")), "Harry\nSally\n");
+    let seventh = "ipcq create jobs; ipcq put jobs 1 2 3 4 5 6 hello; ipcq get jobs -n 6 > got; ipcq get jobs --json";
+    assert_eq!(runs(&Sandbox::new(), seventh), *object);
+
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.ok("put jobs a b");
     let commands = examples("ipcq-get.1");
@@ -143,4 +154,46 @@ fn of_get() {
     sandbox.ok("close jobs");
     assert_eq!(runs(&sandbox, script), "working on b\n");
     assert_eq!(sandbox.run("get jobs").code, 3, "it has been acknowledged");
+}
+
+#[test]
+fn of_work_in_a_recipe_of_make() {
+    if !have("make") {
+        return;
+    }
+    let [makefile] = &blocks("ipcq-work.1", "WITH MAKE")[..] else { panic!("there is another example") };
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.path("Makefile"), makefile.replace("        +", "\t+")).expect("it can be written");
+    let done = sandbox.sh(&format!("make=$(command -v make)\n{FOR_WORK}\n$make --silent -j2 | sort"));
+    let lines: Vec<&str> = done.text().lines().collect();
+    assert!(matches!(lines[..], [one, two] if one.ends_with("convert one one.png") && two.ends_with("two two.png")));
+    assert_eq!(done.err, "ipcq: 2 done, 0 retried, 0 dead\n");
+}
+
+#[test]
+fn of_create_and_of_the_program_itself() {
+    for command in examples("ipcq-create.1") {
+        // Only a disk can hold what is to survive a power failure; tests/ipcq/durable.rs looks for one.
+        if !command.contains("--durable") {
+            runs(&Sandbox::new(), &format!("mkdir spool; {command}"));
+        }
+    }
+    let prepared =
+        "printf '#!/bin/sh\\n' > handle; chmod +x handle; ipcq create jobs; ipcq put jobs a; ipcq close jobs";
+    for command in examples("ipcq.1") {
+        let putting = if command.contains(" put ") { "ipcq rm jobs" } else { "" };
+        let done = Sandbox::new().sh(&format!("{prepared}; {putting}\n{command}"));
+        assert_eq!(done.code, 0, "{command}: {}", done.err);
+    }
+}
+
+#[test]
+fn no_page_has_an_example_that_is_not_run() {
+    // How many blocks the tests above know of, on the pages of commands around leases.
+    let run = ["", "-ack", "-create", "-extend", "-join", "-nack", "-peek", "-purge", "-retry"].map(|page| (page, 1));
+    for (page, blocks) in run.into_iter().chain([("-get", 4), ("-produce", 2), ("-work", 2)]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("man/ipcq{page}.1"));
+        let text = std::fs::read_to_string(path).expect("the page can be read");
+        assert_eq!(text.matches("\n.EX\n").count(), blocks, "ipcq{page}.1: let a test run what is new");
+    }
 }
