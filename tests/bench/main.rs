@@ -23,6 +23,7 @@ mod report;
 mod resident;
 mod streams;
 mod tools;
+mod work;
 
 use report::Report;
 use std::path::Path;
@@ -31,7 +32,7 @@ use tools::Bench;
 type Part = fn(&Bench, &mut Report);
 
 /// In the order of the table.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("streams", streams::run),
     ("one-shot", one_shot::run),
     ("latency", latency::run),
@@ -40,6 +41,7 @@ const PARTS: [(&str, Part); 8] = [
     ("limit", limit::run),
     ("readers", readers::run),
     ("listing", listing::run),
+    ("work", work::run),
 ];
 
 fn main() {
