@@ -3,11 +3,11 @@
 
 use crate::contest::{Compared, Contender, in_turn};
 use crate::latency;
-use crate::peers::redis;
+use crate::peers::{pipe, redis};
 use crate::report::{Bar, Report, Unit};
 use crate::tools::Bench;
 use ipcq::lease::{End, Holder, LeaseId, Terms};
-use ipcq::message::Run;
+use ipcq::message::{Framing, Run};
 use ipcq::queue::{Queue, Want};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,6 +17,8 @@ const BAR: Option<Bar> = Some(Bar::AtMost(1.5));
 
 /// Operations in one measurement, few enough that what the queue holds stays what it is.
 const BATCH: usize = 200;
+/// Bytes that a stream puts at once.
+const STREAMED: usize = 128 << 10;
 /// Commands in one measurement.
 const COMMANDS: usize = 20;
 
@@ -119,9 +121,17 @@ fn commands(bench: &Bench, queue: &str) -> [f64; 4] {
 fn waiters(bench: &Bench, report: &mut Report) {
     let sizes = [1, 10, bench.many(1_000, 20)];
     let trips = bench.many(300, 5);
-    let contenders = sizes
-        .map(|size| Box::new(move || latency::trip(latency::queues(bench, size, true), trips)) as Contender<[f64; 2]>);
-    let costs = in_turn(bench.many(3, 1), &mut { contenders });
+    let mut contenders: Vec<Contender<[f64; 2]>> = Vec::new();
+    for size in sizes {
+        contenders.push(Box::new(move || latency::trip(latency::queues(bench, size, true), trips)));
+    }
+    contenders.push(Box::new(|| latency::trip(pipe::start(sizes[2], false), trips)));
+    let costs = in_turn(bench.many(3, 1), &mut contenders);
+    for (index, what) in ["put", "there and back"].into_iter().enumerate() {
+        let of = |size: usize| costs[size].iter().map(|costs| costs[index]).collect::<Vec<_>>();
+        let what = format!("{what} with {} waiters", sizes[2]);
+        report.row(&what, "a pipe with as many readers", Unit::Time, Compared::of(&of(2), &of(3)), None);
+    }
     for large in [1, 2] {
         for (index, what) in ["put", "there and back"].into_iter().enumerate() {
             let of = |size: usize| costs[size].iter().map(|costs| costs[index]).collect::<Vec<_>>();
@@ -131,29 +141,36 @@ fn waiters(bench: &Bench, report: &mut Report) {
     }
 }
 
-/// Rows for what a message takes, put alone, in memory.
+/// Rows for what a message takes in memory, put alone, and as one of a stream.
 fn memory(bench: &Bench, report: &mut Report) {
     let count = bench.many(100_000, 5_000);
-    let server = redis::Server::start(bench, report);
+    let Some(server) = redis::Server::start(bench, report) else { return };
     for length in [1, 64, 1_000] {
         let message = vec![b'x'; length];
         let name = format!("memory{length}");
-        let mut queue = bench.create(&name);
-        let blocks = || std::fs::metadata(bench.queues().join(&name)).unwrap().blocks() as f64 * 512.0;
-        let before = blocks();
-        for _ in 0..count {
-            assert_eq!(queue.put(&Run::whole(&message), false, None).unwrap(), 1);
-        }
-        let ours = (blocks() - before) / count as f64;
-        let Some(server) = &server else { continue };
         let before = server.memory();
         server.push(&name, &message, count);
         let theirs = (server.memory() - before) / count as f64;
-        let what = format!("memory of a message of {length} B");
-        let compared = Compared { ours, theirs, ratio: ours / theirs };
-        report.row(&what, "Redis list", Unit::Bytes, compared, None);
-        let bytes = length as f64;
-        let what = format!("memory of a message of {length} B");
-        report.row(&what, "its bytes", Unit::Bytes, Compared { ours, theirs: bytes, ratio: ours / bytes }, None);
+        let lines = [message.as_slice(), b"\n"].concat().repeat(STREAMED.div_ceil(length + 1));
+        for (how, run) in [("alone", Run::whole(&message)), ("in a stream", Run::delimited(&lines, Framing::Newline))] {
+            let ours = memory_of(bench, &name, &run, count);
+            let what = format!("memory of a message of {length} B, put {how}");
+            report.row(&what, "Redis list", Unit::Bytes, Compared { ours, theirs, ratio: ours / theirs }, None);
+        }
     }
+}
+
+/// Bytes of memory that each of about `count` messages takes, put as such runs.
+fn memory_of(bench: &Bench, name: &str, run: &Run<'_>, count: usize) -> f64 {
+    let mut queue = bench.create(name);
+    let blocks = || std::fs::metadata(bench.queues().join(name)).unwrap().blocks() as f64 * 512.0;
+    let before = blocks();
+    let runs = count.div_ceil(run.count() as usize);
+    for _ in 0..runs {
+        assert_eq!(queue.put(run, false, None).unwrap(), run.count());
+    }
+    let taken = (blocks() - before) / (runs as f64 * run.count() as f64);
+    drop(queue);
+    bench.prepare(&format!("ipcq rm {name}"));
+    taken
 }

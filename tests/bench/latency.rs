@@ -6,7 +6,11 @@ use crate::helper;
 use crate::peers::{pipe, posix_mq, redis, unix_socket};
 use crate::report::{Bar, Report, Unit};
 use crate::tools::{Bench, Running};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::cell::Cell;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 /// Further processes that wait for the same messages.
@@ -69,10 +73,71 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
             }
         }
     }
+    by_commands(bench, report);
     for (game, what) in [(spinning, "spinning"), (sleeping, "no spinning")] {
         let compared = compare(&beside_idle[game], &alone[game], 0);
         let what = format!("beside 16 idle, p50, {what}");
         report.row(&what, "ipcq alone", Unit::Time, compared, Some(Bar::AtMost(1.2)));
+    }
+}
+
+/// A row for lines through commands that stay, in place of `cat`.
+fn by_commands(bench: &Bench, report: &mut Report) {
+    bench.prepare("mkfifo tofifo frofifo; ipcq create to; ipcq create fro");
+    let trips = bench.many(4_000, 50);
+    let commands = |scripts: [&str; 3]| {
+        let [_, p50] = trip((Box::new(Lines::start(bench, scripts)), Vec::new()), trips);
+        p50
+    };
+    let costs = in_turn(
+        bench.many(7, 1),
+        &mut [
+            Box::new(|| commands(["exec ipcq put -l to", "ipcq get -f to | ipcq put -l fro", "exec ipcq get -f fro"])),
+            Box::new(|| commands(["exec cat > tofifo", "cat tofifo | cat > frofifo", "exec cat frofifo"])),
+        ],
+    );
+    let what = "a line through put -l, get -f, and back, p50";
+    report.row(what, "the same through cat and fifos", Unit::Time, Compared::of(&costs[0], &costs[1]), None);
+}
+
+/// Programs that a line goes through, there and back.
+struct Lines {
+    input: ChildStdin,
+    output: ChildStdout,
+    /// Each leads a process group: the programs of its pipeline end with it.
+    groups: Vec<Child>,
+}
+
+impl Lines {
+    /// The first script takes the line, the last gives it back.
+    fn start(bench: &Bench, [there, turn, back]: [&str; 3]) -> Self {
+        let start = |script: &str, stdin: Stdio, stdout: Stdio| {
+            bench.program("setsid").args(["sh", "-c", script]).stdin(stdin).stdout(stdout).spawn().unwrap()
+        };
+        let mut there = start(there, Stdio::piped(), Stdio::null());
+        let turn = start(turn, Stdio::null(), Stdio::null());
+        let mut back = start(back, Stdio::null(), Stdio::piped());
+        let (input, output) = (there.stdin.take().unwrap(), back.stdout.take().unwrap());
+        Lines { input, output, groups: vec![there, turn, back] }
+    }
+}
+
+impl Channel for Lines {
+    fn send(&mut self) {
+        self.input.write_all(b"a line\n").unwrap();
+    }
+
+    fn receive(&mut self) {
+        self.output.read_exact(&mut [0; b"a line\n".len()]).unwrap();
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        for process in &mut self.groups {
+            let _ = killpg(Pid::from_raw(process.id() as i32), Signal::SIGKILL);
+            let _ = process.wait();
+        }
     }
 }
 

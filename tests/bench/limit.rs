@@ -3,6 +3,7 @@
 
 use crate::contest::{Compared, Contender, in_turn};
 use crate::report::{Report, Unit};
+use crate::resident::per_turn;
 use crate::streams;
 use crate::tools::Bench;
 use std::fs::File;
@@ -21,11 +22,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
 }
 
 fn compare(bench: &Bench, report: &mut Report, what: &str, flag: &str) {
-    let bytes = std::fs::metadata(bench.path("input")).unwrap().len() as f64;
-    let per_byte = |seconds: f64| seconds / bytes;
+    let input = std::fs::read(bench.path("input")).unwrap();
+    let per_byte = |seconds: f64| seconds / input.len() as f64;
     let mut contenders: Vec<Contender> = vec![
         Box::new(|| per_byte(bench.time_script("sh", &streams::through_queue(flag)))),
-        Box::new(|| per_byte(copy(bytes as usize))),
+        Box::new(|| per_byte(copy(&input))),
         Box::new(|| per_byte(read_and_write(bench))),
     ];
     let costs = in_turn(bench.many(7, 1), &mut contenders);
@@ -33,12 +34,12 @@ fn compare(bench: &Bench, report: &mut Report, what: &str, flag: &str) {
     report.row(what, "one read and write of them", Unit::ByteRate, Compared::of(&costs[0], &costs[2]), None);
 }
 
-/// Copies so many bytes within the cache.
-fn copy(bytes: usize) -> f64 {
-    let (from, mut to) = (vec![1_u8; CHUNK], vec![0_u8; CHUNK]);
-    crate::resident::per_turn(1, || {
-        for _ in 0..bytes / CHUNK {
-            to.copy_from_slice(std::hint::black_box(&from));
+/// Copies all of `bytes` into the same memory again and again.
+fn copy(bytes: &[u8]) -> f64 {
+    let mut to = vec![0_u8; CHUNK];
+    per_turn(1, || {
+        for from in bytes.chunks(CHUNK) {
+            to[..from.len()].copy_from_slice(from);
             std::hint::black_box(&mut to);
         }
     })
@@ -49,7 +50,7 @@ fn read_and_write(bench: &Bench) -> f64 {
     let output = File::create(bench.path("output")).unwrap();
     let mut buffer = vec![0; CHUNK];
     output.write_all_at(&buffer, 0).unwrap();
-    crate::resident::per_turn(1, || {
+    per_turn(1, || {
         let mut input = File::open(bench.path("input")).unwrap();
         loop {
             let length = input.read(&mut buffer).unwrap();

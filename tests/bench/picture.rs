@@ -64,7 +64,7 @@ pub(crate) fn draw(rows: &[Row], machine: &str) -> String {
         let x = place(10_f64.powi(-decade));
         let class = if decade == 0 { "one" } else { "line" };
         line(&mut picture, class, x, TOP, height - 10.0);
-        text(&mut picture, x, TOP - 6.0, "dim", "middle", &format!("{}×", three_digits(10_f64.powi(decade))));
+        text(&mut picture, x, TOP - 6.0, "dim", "middle", &format!("{}×", 10_f64.powi(decade)));
     }
     picture + &body + "</svg>\n"
 }

@@ -62,23 +62,49 @@ fn sample(bench: &Bench, delimiter: u8, count: usize, length: usize) -> Sample {
     Sample::new(bench.path(&format!("sample{count}")), bytes, delimiter, count)
 }
 
+/// What is streamed: the input, and how it is counted.
+struct Load {
+    what: String,
+    /// How `put` is told what a message is.
+    flag: &'static str,
+    /// Messages or bytes.
+    amount: usize,
+    unit: Unit,
+}
+
+impl Load {
+    /// What a script takes for each message or byte.
+    fn cost<'a>(&self, bench: &'a Bench, script: String) -> Contender<'a> {
+        let amount = self.amount as f64;
+        Box::new(move || bench.time_script("sh", &script) / amount)
+    }
+
+    fn through_queue<'a>(&self, bench: &'a Bench) -> Contender<'a> {
+        self.cost(bench, through_queue(self.flag))
+    }
+
+    /// Two rows against a fifo, each with its bar: on all processors, and on one.
+    fn against_fifo(&self, bench: &Bench, report: &mut Report, bar: Option<Bar>, bar_on_one: Option<Bar>) {
+        let pinned = |script: &str| self.cost(bench, format!("taskset -c 0 sh -c '{script}'"));
+        let mut contenders = vec![self.through_queue(bench), self.cost(bench, THROUGH_FIFO.to_owned())];
+        if have("taskset", report) {
+            contenders.extend([pinned(&through_queue(self.flag)), pinned(THROUGH_FIFO)]);
+        }
+        let costs = in_turn(bench.many(9, 1), &mut contenders);
+        let rows = [(self.what.clone(), bar), (format!("{}, all on one processor", self.what), bar_on_one)];
+        for ((what, bar), costs) in rows.into_iter().zip(costs.chunks(2)) {
+            report.row(&what, "fifo, two cats", self.unit, Compared::of(&costs[0], &costs[1]), bar);
+        }
+    }
+}
+
 /// Rows for ten million lines.
 fn lines(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
     let count = write_lines(bench);
     identical(bench);
     let what = format!("{} short lines", in_words(count));
-    let ours = through_queue("-l");
-    let each = |script: String| move || bench.time_script("sh", &script) / count as f64;
-    let rounds = bench.many(7, 1);
-    let both = in_turn(rounds, &mut [Box::new(each(ours.clone())), Box::new(each(THROUGH_FIFO.to_owned()))]);
-    let compared = Compared::of(&both[0], &both[1]);
-    report.row(&what, "fifo, two cats", Unit::MessageRate, compared, Some(Bar::AtMost(0.5)));
-    if have("taskset", report) {
-        let pinned = |script: &str| each(format!("taskset -c 0 sh -c '{script}'"));
-        let one = in_turn(rounds, &mut [Box::new(pinned(&ours)), Box::new(pinned(THROUGH_FIFO))]);
-        let what = format!("{what}, all on one processor");
-        report.row(&what, "fifo, two cats", Unit::MessageRate, Compared::of(&one[0], &one[1]), Some(Bar::AtMost(1.2)));
-    }
+    let load = Load { what, flag: "-l", amount: count, unit: Unit::MessageRate };
+    load.against_fifo(bench, report, Some(Bar::AtMost(0.5)), Some(Bar::AtMost(1.2)));
     let bar = |name: &str| match name {
         "multiprocessing.Queue" => Some(Bar::TimesAsFast(150.0)),
         "Redis list, RPUSH pipelined, LPOP 1000" => Some(Bar::TimesAsFast(20.0)),
@@ -86,7 +112,7 @@ fn lines(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
         _ => None,
     };
     let samples = samples(bench, peers, b'\n', count, 100, 1);
-    against(bench, report, peers, &samples, &what, &mut each(ours), bar);
+    against(bench, report, peers, &samples, &load, bar);
 }
 
 fn identical(bench: &Bench) {
@@ -103,12 +129,10 @@ fn short(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
         (0..count).for_each(|number| writeln!(input, "{number:064}").unwrap());
     });
     let what = format!("{} messages of 64 B", in_words(count));
-    let mut ours = || bench.time_script("sh", &through_queue("-l")) / count as f64;
-    let mut fifo = || bench.time_script("sh", THROUGH_FIFO) / count as f64;
-    let both = in_turn(bench.many(11, 1), &mut [Box::new(&mut ours), Box::new(&mut fifo)]);
-    report.row(&what, "fifo, two cats", Unit::MessageRate, Compared::of(&both[0], &both[1]), None);
+    let load = Load { what, flag: "-l", amount: count, unit: Unit::MessageRate };
+    load.against_fifo(bench, report, None, None);
     let samples = samples(bench, peers, b'\n', count, 65, 1);
-    against(bench, report, peers, &samples, &what, &mut ours, |_| None);
+    against(bench, report, peers, &samples, &load, |_| None);
 }
 
 /// Makes the file `input`: one gibibyte, each mebibyte of it with a NUL at its end, and returns how many those are.
@@ -126,12 +150,8 @@ pub(crate) fn write_large(bench: &Bench) -> usize {
 fn large(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
     let count = write_large(bench);
     let what = format!("{count} messages of 1 MiB");
-    let bytes = (count * LARGE) as f64;
-    let mut ours = || bench.time_script("sh", &through_queue("-0")) / bytes;
-    let mut fifo = || bench.time_script("sh", THROUGH_FIFO) / bytes;
-    let both = in_turn(bench.many(7, 1), &mut [Box::new(&mut ours), Box::new(&mut fifo)]);
-    let compared = Compared::of(&both[0], &both[1]);
-    report.row(&what, "fifo, two cats", Unit::ByteRate, compared, Some(Bar::AtMost(0.8)));
+    let load = Load { what, flag: "-0", amount: count * LARGE, unit: Unit::ByteRate };
+    load.against_fifo(bench, report, Some(Bar::AtMost(0.8)), None);
     let sample = sample(bench, 0, count.min(128), LARGE);
     let bytes = (sample.count * LARGE) as f64;
     for peer in peers {
@@ -139,9 +159,10 @@ fn large(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
             report.skip(&format!("{} takes no messages of 1 MiB", peer.name()));
             continue;
         }
-        let mut theirs = || peer.stream(&sample, 1, 1) / bytes;
-        let both = in_turn(bench.many(FEW_ROUNDS, 1), &mut [Box::new(&mut ours), Box::new(&mut theirs)]);
-        report.row(&what, peer.name(), Unit::ByteRate, Compared::of(&both[0], &both[1]), None);
+        let name = peer.name();
+        let theirs = || peer.stream(&sample, 1, 1) / bytes;
+        let both = in_turn(bench.many(FEW_ROUNDS, 1), &mut [load.through_queue(bench), Box::new(theirs)]);
+        report.row(&load.what, name, load.unit, Compared::of(&both[0], &both[1]), None);
     }
 }
 
@@ -164,18 +185,17 @@ fn against(
     report: &mut Report,
     peers: &mut [Box<dyn Peer>],
     samples: &[Sample],
-    what: &str,
-    ours: &mut dyn FnMut() -> f64,
+    load: &Load,
     bar: impl Fn(&str) -> Option<Bar>,
 ) {
     let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
-    let mut contenders: Vec<Contender> = vec![Box::new(ours)];
+    let mut contenders = vec![load.through_queue(bench)];
     for (peer, sample) in peers.iter_mut().zip(samples) {
         contenders.push(Box::new(|| peer.stream(sample, 1, 1) / sample.count as f64));
     }
     let costs = in_turn(bench.many(FEW_ROUNDS, 1), &mut contenders);
     for (name, theirs) in names.into_iter().zip(&costs[1..]) {
-        report.row(what, name, Unit::MessageRate, Compared::of(&costs[0], theirs), bar(name));
+        report.row(&load.what, name, load.unit, Compared::of(&costs[0], theirs), bar(name));
     }
 }
 
@@ -191,10 +211,10 @@ fn several(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
     let mut contenders: Vec<Contender> = Vec::new();
     sizes.iter().for_each(|size| contenders.push(Box::new(through(*size))));
     let costs = in_turn(bench.many(7, 1), &mut contenders);
-    let what = |(producers, consumers)| format!("lines, {producers} producers, {consumers} consumers");
+    let what = |(producers, consumers)| format!("lines, producers by consumers: {producers} by {consumers}");
     for (size, ours) in sizes.iter().zip(&costs).skip(1) {
         let bar = (*size == (4, 4)).then_some(Bar::AtMost(1.0 / 0.7));
-        report.row(&what(*size), "ipcq, 1 producer, 1 consumer", Unit::MessageRate, Compared::of(ours, &costs[0]), bar);
+        report.row(&what(*size), "ipcq, 1 by 1", Unit::MessageRate, Compared::of(ours, &costs[0]), bar);
     }
     let samples = samples(bench, peers, b'\n', count, 100, 2);
     let mut ours = through((4, 4));
