@@ -71,7 +71,7 @@ pub(crate) fn draw(rows: &[Row], machine: &str) -> String {
 
 /// The powers of ten between which all rows are.
 fn decades(rows: &[Row]) -> (f64, f64) {
-    let logarithms = || rows.iter().map(|row| -row.ratio.log10());
+    let logarithms = || rows.iter().map(|row| -row.ratio.log10()).filter(|logarithm| logarithm.is_finite());
     (logarithms().fold(-1.0, f64::min).floor(), logarithms().fold(1.0, f64::max).ceil())
 }
 

@@ -10,24 +10,51 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(bench: &Bench, report: &mut Report) {
-    let against_xargs = ("xargs", "xargs -P2 -n1", "xargs -P2 -n1 -a numbers true", bench.many(7, 1), 1.3);
-    // It runs a Perl program for each 'true', so that a few rounds take minutes.
-    let against_parallel = ("parallel", "GNU parallel -j2", "parallel -j2 true :::: numbers", bench.many(3, 1), 0.5);
     let jobs = bench.many(10_000, 20);
-    bench.prepare(&format!("seq {jobs} > numbers; mkdir .parallel; touch .parallel/will-cite"));
-    for (program, other, script, rounds, most) in [against_xargs, against_parallel] {
-        if !have(program, report) {
-            continue;
-        }
-        let script = format!("HOME=$PWD {script} 2> complaints");
-        let mut contenders: Vec<Contender> =
-            vec![Box::new(|| work(bench) / jobs as f64), Box::new(|| bench.time_script("sh", &script) / jobs as f64)];
-        let costs = in_turn(rounds, &mut contenders);
-        let compared = Compared::of(&costs[0], &costs[1]);
-        report.row("work -j2, 'true' as the job", other, Unit::Time, compared, Some(Bar::AtMost(most)));
-    }
+    against(bench, report, "xargs", "xargs -P2 -n1", "xargs -P2 -n1 -a numbers true", jobs, 1.3);
+    // It runs a Perl program for each 'true'.
+    let jobs = bench.many(1_000, 20);
+    bench.prepare("mkdir .parallel; touch .parallel/will-cite");
+    against(bench, report, "parallel", "GNU parallel -j2", "parallel -j2 true :::: numbers", jobs, 0.5);
+    one_by_one(bench, report);
     waiting(bench, report);
-    bench.prepare("rm -r numbers .parallel");
+    bench.prepare("rm -rf numbers .parallel");
+}
+
+/// A row against a program that runs a job for each line of the file `numbers`, too.
+fn against(bench: &Bench, report: &mut Report, program: &str, other: &str, script: &str, jobs: usize, most: f64) {
+    if !have(program, report) {
+        return;
+    }
+    bench.prepare(&format!("seq {jobs} > numbers"));
+    let script = format!("HOME=$PWD {script} 2> complaints");
+    let mut contenders: Vec<Contender> =
+        vec![Box::new(|| work(bench) / jobs as f64), Box::new(|| bench.time_script("sh", &script) / jobs as f64)];
+    let costs = in_turn(bench.many(5, 1), &mut contenders);
+    let compared = Compared::of(&costs[0], &costs[1]);
+    report.row("work -j2, 'true' as the job", other, Unit::Time, compared, Some(Bar::AtMost(most)));
+}
+
+/// Rows for jobs that a shell hands over one by one, a process for each, and that run one after the other.
+fn one_by_one(bench: &Bench, report: &mut Report) {
+    let jobs = bench.many(500, 10);
+    let each = |before: &str, hand_over: &str, after: &str| {
+        let script = format!("{before}; i=0; while [ $i -lt {jobs} ]; do {hand_over}; i=$((i + 1)); done; {after}");
+        move || bench.time_script("dash", &script) / jobs as f64
+    };
+    let worker = "ipcq create handed; ipcq work handed -j1 -- true 2> complaints &";
+    let ours = || each(&format!("{worker} true"), "ipcq put handed x", "ipcq close handed; wait; ipcq rm handed");
+    let nq = each("export NQDIR=$PWD/nq; mkdir $NQDIR", "nq -q true", "nq -w; rm -r $NQDIR");
+    let settings = "export TMPDIR=$PWD TS_SOCKET=$PWD/tsp TS_MAXFINISHED=10";
+    let tsp = each(settings, "tsp -n true > /dev/null", "tsp -w; tsp -K");
+    let others: [(_, _, Contender); 2] = [("nq", "nq", Box::new(nq)), ("tsp", "task-spooler", Box::new(tsp))];
+    for (program, other, theirs) in others {
+        if have(program, report) {
+            let costs = in_turn(bench.many(5, 1), &mut [Box::new(ours()), theirs]);
+            let compared = Compared::of(&costs[0], &costs[1]);
+            report.row("put and work -j1, 'true' as the job", other, Unit::Time, compared, None);
+        }
+    }
 }
 
 /// Seconds that a worker takes for a job for each number.
