@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// Nothing has that name.
-    #[error("no queue '{name}' ({}create it with 'ipcq create {name}', or add --create)", or_else(meant))]
+    #[error("no queue '{name}' ({}create it with 'ipcq create {name}' or 'ipcq put --create')", or_else(meant))]
     NoSuchQueue {
         /// The name as it was given.
         name: String,

@@ -75,7 +75,7 @@ fn a_mistyped_queue_is_answered_with_the_nearest_one() {
         let done = sandbox.run(command);
         assert_eq!(
             done.refusal(4),
-            "no queue 'jbos' (did you mean 'jobs'? else create it with 'ipcq create jbos', or add --create)",
+            "no queue 'jbos' (did you mean 'jobs'? else create it with 'ipcq create jbos' or 'ipcq put --create')",
             "{command}"
         );
     }

@@ -199,7 +199,7 @@ fn a_worker_notices_that_its_queue_is_removed_and_that_there_is_none() {
     let sandbox = Sandbox::with_queues("jobs");
     assert_eq!(
         sandbox.run("work nothing -- true").refusal(4),
-        "no queue 'nothing' (create it with 'ipcq create nothing', or add --create)"
+        "no queue 'nothing' (create it with 'ipcq create nothing' or 'ipcq put --create')"
     );
     let waiter = sandbox.asleep("work jobs -- true");
     sandbox.ok("rm jobs");
