@@ -55,7 +55,7 @@ impl Peek {
             match shelf {
                 _ if self.json => object(shelf, message, &mut text)?,
                 Shelf::Ready => as_got(message, &mut text)?,
-                _ => text.extend_from_slice(describe(shelf, message, now).as_bytes()),
+                _ => text.extend_from_slice(format!("{}\n", describe(shelf, message, now)).as_bytes()),
             }
         }
         output::print(&text)
@@ -88,7 +88,7 @@ fn as_got(message: &Peeked, into: &mut Vec<u8>) -> Result<()> {
 }
 
 /// A message in a line for people.
-fn describe(shelf: Shelf, message: &Peeked, now: SystemTime) -> String {
+pub(super) fn describe(shelf: Shelf, message: &Peeked, now: SystemTime) -> String {
     let away = message.at.map(|at| about(at.duration_since(now).unwrap_or_default()));
     let what = match (shelf, away) {
         (Shelf::Ready, _) => "ready".to_owned(),
@@ -105,7 +105,7 @@ fn describe(shelf: Shelf, message: &Peeked, now: SystemTime) -> String {
             both.join(", ")
         }
     };
-    format!("{}  attempt {}  {what}  {}\n", id(shelf, message), message.attempts, start(&message.body))
+    format!("{}  attempt {}  {what}  {}", id(shelf, message), message.attempts, start(&message.body))
 }
 
 /// A reason in the words that were kept.

@@ -8,6 +8,9 @@ use crate::open;
 use crate::place::Place;
 use std::time::Instant;
 
+/// The messages that wait, in this order, so that none becomes ready between the two and is left.
+pub(super) const WAITING: [Shelf; 2] = [Shelf::Delayed, Shelf::Ready];
+
 /// Remove the messages that wait, or those that are dead; the queue stays
 #[derive(clap::Args, Debug)]
 #[command(before_help = "Examples:
@@ -39,8 +42,7 @@ impl Purge {
         let shelves: &[Shelf] = match self {
             Purge { dead: true, .. } => &[Shelf::Dead],
             Purge { delayed: true, .. } => &[Shelf::Delayed],
-            // In this order, so that none becomes ready between the two and is left.
-            _ => &[Shelf::Delayed, Shelf::Ready],
+            _ => &WAITING,
         };
         for shelf in shelves {
             queue.purge(*shelf, deadline())?;

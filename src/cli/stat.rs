@@ -184,6 +184,15 @@ pub(super) fn command(pid: u32) -> String {
     text.trim_end().chars().take(LONGEST_COMMAND).collect()
 }
 
+/// A line for each process that waits, or counts as a producer.
+pub(super) fn waiting(participants: &Participants) -> impl Iterator<Item = String> {
+    let Participants { waiting_consumers, waiting_producers, waiting_joiners, producers, .. } = participants;
+    let waiting = [("get", waiting_consumers), ("put", waiting_producers), ("join", waiting_joiners)];
+    let line = |what, pid| format!("  waiting   {what}: process {pid}  {}", command(pid));
+    let waiting = waiting.into_iter().flat_map(move |(what, pids)| pids.iter().map(move |pid| line(what, *pid)));
+    waiting.chain(producers.iter().map(|pid| format!("  producer  process {pid}  {}", command(*pid))))
+}
+
 /// A line for each process that holds messages, and one for those that are leased to nobody in particular.
 pub(super) fn holders(status: &Status, participants: &Participants) -> Vec<String> {
     let line = |holder: &Holding| {
@@ -232,16 +241,7 @@ fn describe(name: &str, status: &Status, participants: &Participants) -> String 
     if let Some(oldest) = status.oldest {
         let _ = writeln!(text, "  oldest    {:.1} s", age(oldest).as_secs_f64());
     }
-    let Participants { waiting_consumers, waiting_producers, waiting_joiners, producers, .. } = participants;
-    for (what, pids) in [("get", waiting_consumers), ("put", waiting_producers), ("join", waiting_joiners)] {
-        for pid in pids {
-            let _ = writeln!(text, "  waiting   {what}: process {pid}  {}", command(*pid));
-        }
-    }
-    for pid in producers {
-        let _ = writeln!(text, "  producer  process {pid}  {}", command(*pid));
-    }
-    for line in holders(status, participants) {
+    for line in waiting(participants).chain(holders(status, participants)) {
         let _ = writeln!(text, "{line}");
     }
     text
