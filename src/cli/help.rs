@@ -2,7 +2,6 @@
 
 /// The help of the program, which leaves a line of a terminal of 80 by 24 for the prompt.
 pub(super) const OF_THE_PROGRAM: &str = "{about}
-
 Usage: ipcq COMMAND [ARGUMENT]...  ('ipcq COMMAND --help' tells more)
 Exit codes: 0 done, 1 time ran out, 2 error, 3 closed, 4 no queue, 5 some dead
 
@@ -19,6 +18,7 @@ SEE                                     STEER
   peek     messages, without taking       mv       move to another queue
   wait     wait until it is as needed     retry    make dead messages ready
   verify   whether it is sound            purge    remove messages
+  top      all of it, live
 ";
 
 /// The help of each command.

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::exit::{Exit, report};
-use super::table::{Cell, Table, for_people};
+use super::table::{self, Cell, Table, for_people};
 use super::{output, stat};
 use crate::error::{Error, Result};
 use crate::name::{Address, QueueName};
@@ -92,7 +92,7 @@ impl Ls {
             return text;
         }
         let for_people = std::io::stdout().is_terminal();
-        let mut table = Table::new(for_people && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()));
+        let mut table = Table::new(for_people && table::may_colour());
         if let (true, Some((_, width))) = (for_people, Term::stdout().size_checked()) {
             table = table.fit(width.into(), &EXPENDABLE);
         }

@@ -36,6 +36,7 @@ mod stat;
 mod steer;
 mod stream;
 mod table;
+mod top;
 mod units;
 mod verify;
 mod wait;
@@ -91,6 +92,8 @@ enum Command {
     Ls(ls::Ls),
     /// Show the figures of queues
     Stat(stat::Stat),
+    /// Watch and steer queues on a full screen
+    Top(top::Top),
     /// Let puts and gets wait until they are resumed
     Pause(pause::Pause),
     /// Let puts and gets go on that were paused
@@ -155,6 +158,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Rm(rm) => rm.run(&place),
         Command::Ls(ls) => ls.run(&place),
         Command::Stat(stat) => stat.run(&place),
+        Command::Top(top) => top.run(&place),
         Command::Pause(pause) => pause.run(&place),
         Command::Resume(resume) => resume.run(&place),
         Command::Mv(mv) => mv.run(&place),

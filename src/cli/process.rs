@@ -1,5 +1,5 @@
 //! What the process itself must see to: streams that were closed, a segment that shrinks under our hands,
-//! a reader that has gone.
+//! a reader that has gone, signals, and a terminal that is to be left as it was found.
 //!
 //! The third room where `unsafe` is allowed, for descriptors and signals.
 #![allow(unsafe_code)]
@@ -12,7 +12,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Bit N is set if descriptor N was closed when we were started.
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
@@ -53,6 +53,7 @@ pub(super) fn stdout_was_closed() -> bool {
 
 extern "C" fn truncated(_signal: libc::c_int) {
     const TEXT: &[u8] = b"ipcq: the queue's file was truncated while it was in use, or its disk failed\n";
+    restore_terminal();
     // SAFETY: write and _exit are async-signal-safe; the text is static.
     unsafe {
         libc::write(2, TEXT.as_ptr().cast(), TEXT.len());
@@ -88,11 +89,24 @@ pub(super) fn die_of_broken_pipe() {
 
 /// Ends as a program does that does not handle this signal. Everything must have been settled before.
 pub(super) fn die_of(signal: Signal) {
+    raise_unhandled(signal);
+}
+
+/// Stops as a program does that does not handle SIGTSTP, and returns when it is continued.
+pub(super) fn stop() {
+    if let Some(ours) = raise_unhandled(Signal::SIGTSTP) {
+        // SAFETY: it was installed before.
+        let _ = unsafe { sigaction(Signal::SIGTSTP, &ours) };
+    }
+}
+
+/// Raises a signal with its default disposition; returns the one that it had.
+fn raise_unhandled(signal: Signal) -> Option<SigAction> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the default disposition runs no code of ours.
-    if unsafe { sigaction(signal, &default) }.is_ok() {
-        let _ = raise(signal);
-    }
+    let before = unsafe { sigaction(signal, &default) }.ok()?;
+    let _ = raise(signal);
+    Some(before)
 }
 
 /// The signals that ask a process to end.
@@ -100,21 +114,24 @@ const ENDINGS: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
 /// How many of them have come, and which was the last.
 static ASKED_TO_END: AtomicU32 = AtomicU32::new(0);
 static LAST_ENDING: AtomicI32 = AtomicI32::new(0);
+/// The other signals that have come: bit N for number N.
+static OTHERS: AtomicU64 = AtomicU64::new(0);
 /// The descriptor of `Signals`, for the handlers.
 static NOTIFIED: AtomicI32 = AtomicI32::new(-1);
 
-/// Tells of children that have ended, and of signals that ask us to end, instead of ending.
+/// Tells of signals that ask us to end, instead of ending, and of some others.
 pub(super) struct Signals {
     event: EventFd,
 }
 
 impl Signals {
-    /// Handles those signals from now on, but for those that whoever started us had us ignore. To be done once.
-    pub(super) fn handle() -> nix::Result<Self> {
+    /// Handles those signals and `others` from now on, but for those that whoever started us had us ignore. To be done
+    /// once.
+    pub(super) fn handle(others: &[Signal]) -> nix::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         NOTIFIED.store(event.as_raw_fd(), Ordering::SeqCst);
         let notify = SigAction::new(SigHandler::Handler(notify), SaFlags::empty(), SigSet::empty());
-        for signal in ENDINGS.into_iter().chain([Signal::SIGCHLD]) {
+        for signal in ENDINGS.into_iter().chain(others.iter().copied()) {
             // SAFETY: the handler uses atomics and write only, which are async-signal-safe.
             let before = unsafe { sigaction(signal, &notify) }?;
             if signal != Signal::SIGCHLD && matches!(before.handler(), SigHandler::SigIgn) {
@@ -128,6 +145,17 @@ impl Signals {
     /// How often we have been asked to end, and by which signal last.
     pub(super) fn asked_to_end(&self) -> (u32, Option<Signal>) {
         (ASKED_TO_END.load(Ordering::SeqCst), Signal::try_from(LAST_ENDING.load(Ordering::SeqCst)).ok())
+    }
+
+    /// Whether another signal has come since this was last asked.
+    pub(super) fn came(&self, signal: Signal) -> bool {
+        let bit = 1_u64 << signal as u32;
+        OTHERS.fetch_and(!bit, Ordering::SeqCst) & bit != 0
+    }
+
+    /// Whether we have been asked to end.
+    pub(super) fn asked() -> bool {
+        ASKED_TO_END.load(Ordering::SeqCst) > 0
     }
 
     /// Whether we have been asked to end more than once: what cannot be finished now is to be given up.
@@ -157,7 +185,9 @@ impl Drop for Signals {
 
 extern "C" fn notify(signal: libc::c_int) {
     let errno = Errno::last();
-    if signal != libc::SIGCHLD {
+    if ENDINGS.iter().all(|ending| *ending as libc::c_int != signal) {
+        OTHERS.fetch_or(1_u64 << signal, Ordering::SeqCst);
+    } else {
         LAST_ENDING.store(signal, Ordering::SeqCst);
         ASKED_TO_END.fetch_add(1, Ordering::SeqCst);
     }
@@ -165,6 +195,74 @@ extern "C" fn notify(signal: libc::c_int) {
     // SAFETY: write is async-signal-safe; the bytes are ours.
     unsafe { libc::write(NOTIFIED.load(Ordering::SeqCst), one.as_ptr().cast(), one.len()) };
     errno.set();
+}
+
+/// What a terminal is to get back.
+struct Found {
+    modes: libc::termios,
+    /// What undoes what was written to it.
+    undo: &'static [u8],
+}
+
+/// The terminal that we have changed, if we have.
+static FOUND: AtomicPtr<Found> = AtomicPtr::new(std::ptr::null_mut());
+
+/// How long a terminal is waited for that takes nothing, when it is to be left.
+const LEAVING: u16 = 1000;
+
+/// Has the terminal hand over each key as it is pressed, and show none; the keys that interrupt or stop a program still
+/// do. `undo` is what will have to be written to it at the end. Everything is undone by [`restore_terminal`], and if we
+/// abort or a queue is truncated under our hands.
+pub(super) fn take_terminal(undo: &'static [u8]) -> nix::Result<()> {
+    let restore = SigAction::new(SigHandler::Handler(aborted), SaFlags::SA_RESETHAND, SigSet::empty());
+    // SAFETY: all that the handler does is async-signal-safe; the process is aborted after it.
+    unsafe { sigaction(Signal::SIGABRT, &restore) }?;
+    // SAFETY: zeroes are a termios, which the call fills.
+    let mut modes: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: it is ours.
+    Errno::result(unsafe { libc::tcgetattr(0, &mut modes) })?;
+    let mut raw = modes;
+    // SAFETY: as above.
+    unsafe { libc::cfmakeraw(&mut raw) };
+    raw.c_lflag |= libc::ISIG;
+    // First, so that there is no moment at which nobody would undo it. A few bytes that are not freed: a handler on
+    // another thread may look at them.
+    FOUND.store(Box::into_raw(Box::new(Found { modes, undo })), Ordering::SeqCst);
+    // SAFETY: it is only read.
+    match Errno::result(unsafe { libc::tcsetattr(0, libc::TCSANOW, &raw) }) {
+        Ok(_) => Ok(()),
+        Err(errno) => {
+            FOUND.store(std::ptr::null_mut(), Ordering::SeqCst);
+            Err(errno)
+        }
+    }
+}
+
+/// Whether the terminal is changed now.
+pub(super) fn has_terminal() -> bool {
+    !FOUND.load(Ordering::SeqCst).is_null()
+}
+
+/// Leaves the terminal as it was found, if it has been changed.
+pub(super) fn restore_terminal() {
+    let found = FOUND.swap(std::ptr::null_mut(), Ordering::SeqCst);
+    // SAFETY: what is stored there is null, or a box that is never freed.
+    let Some(Found { modes, undo }) = (unsafe { found.as_ref() }) else { return };
+    // What the terminal does not take is not worth waiting for.
+    let mut output = libc::pollfd { fd: 1, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: all three are async-signal-safe, and given memory that is ours.
+    unsafe {
+        if libc::poll(&mut output, 1, LEAVING.into()) > 0 {
+            libc::write(1, undo.as_ptr().cast(), undo.len());
+        }
+        libc::tcsetattr(0, libc::TCSANOW, modes);
+    }
+}
+
+extern "C" fn aborted(signal: libc::c_int) {
+    restore_terminal();
+    // SAFETY: raise is async-signal-safe; the signal comes when this has returned, and is not handled again.
+    unsafe { libc::raise(signal) };
 }
 
 /// The job server of the make that started us, if there is one. To be called before any file is opened: make names

@@ -7,6 +7,11 @@ const ALARMING: &str = "\x1b[31m";
 const NOTABLE: &str = "\x1b[33m";
 const PLAIN: &str = "\x1b[0m";
 
+/// Whether a terminal may be given colours: whoever uses it may have said no.
+pub(super) fn may_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// What is in one column of one row.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
@@ -233,12 +238,29 @@ pub(super) mod for_people {
         }
     }
 
+    /// So many, in six characters at most.
+    pub(crate) fn count(count: u64) -> String {
+        let mut value = count as f64;
+        if count < 1_000_000 {
+            return count.to_string();
+        }
+        for unit in ["k", "M", "G", "T", "P"] {
+            value /= 1000.0;
+            if value < 9_999.5 {
+                return format!("{value:.0}{unit}");
+            }
+        }
+        format!("{value:.0}P")
+    }
+
     #[cfg(test)]
     mod tests {
         use super::*;
 
         #[test]
         fn figures_are_short() {
+            let counts = [0, 999_999, 1_000_000, 9_999_499, 12_345_678, u64::MAX].map(count);
+            assert_eq!(counts, ["0", "999999", "1000k", "9999k", "12M", "18447P"]);
             let shown = [0, 1, 999, 1000, 1024, 10_240, 1 << 20, 67_108_864, 512 << 30, u64::MAX].map(bytes);
             assert_eq!(shown, ["0", "1", "999", "1.0K", "1.0K", "10K", "1.0M", "64M", "512G", "16777216T"]);
             let seconds = [0, 119, 120, 7199, 7200, 172_800].map(|seconds| duration(Duration::from_secs(seconds)));

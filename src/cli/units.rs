@@ -108,6 +108,14 @@ pub(crate) fn parse_lease(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The time between two looks: as [`parse_duration`], and some time.
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err(format!("an interval of no time would never end; {DURATION_ADVICE}")),
+        duration => Ok(duration),
+    }
+}
+
 /// The time of a lease after an option that can be without one: what follows it then is taken for the time.
 pub(crate) fn parse_time_of_lease(text: &str) -> Result<Duration, String> {
     parse_lease(text).map_err(|sentence| match text.as_bytes().first() {

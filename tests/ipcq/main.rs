@@ -52,6 +52,7 @@ mod steering;
 mod storm;
 mod streams;
 mod too_large;
+mod top;
 mod tutorial_manual;
 mod verify;
 mod waiting;

@@ -31,6 +31,7 @@ pub(crate) fn written(command: &str) -> Written {
                 "rm",
                 "ls",
                 "stat",
+                "top",
                 "pause",
                 "resume",
                 "mv",
@@ -58,8 +59,11 @@ pub(crate) fn written(command: &str) -> Written {
         "work" => Written { description: WORK, sections: WORK_SECTIONS, related: &["put", "get", "close", "stat"] },
         "close" => Written { description: CLOSE, sections: CLOSE_EXIT, related: &["get", "put", "rm"] },
         "rm" => Written { description: RM, sections: RM_EXIT, related: &["close", "ls"] },
-        "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "rm"] },
-        "stat" => Written { description: STAT, sections: STAT_EXIT, related: &["ls"] },
+        "ls" => Written { description: LS, sections: LS_EXIT, related: &["stat", "top", "rm"] },
+        "stat" => Written { description: STAT, sections: STAT_EXIT, related: &["ls", "top"] },
+        "top" => {
+            Written { description: TOP, sections: TOP_SECTIONS, related: &["ls", "stat", "peek", "pause", "purge"] }
+        }
         "pause" => Written { description: PAUSE, sections: STEER_EXIT, related: &["resume", "close", "stat"] },
         "resume" => Written { description: RESUME, sections: STEER_EXIT, related: &["pause", "stat"] },
         "mv" => Written { description: MV, sections: MV_EXIT, related: &["get", "put", "peek"] },
@@ -774,6 +778,91 @@ const STAT_EXIT: &str = r#".SH EXIT STATUS
 0 if all queues have been shown, 4 if one is not there, 2 on any other error, also if another process keeps one
 locked for a second.
 The others are shown all the same.
+"#;
+
+const TOP: &str = r#"\fBipcq top\fR shows the queues on the whole terminal, again and again, and steers them as keys are pressed.
+Without \fIQUEUE\fR it shows all in the directory of named queues, also those that are made later; with it only these,
+of which some need not be there yet.
+.PP
+Above is a list with a line for each queue, with as many of the columns of
+.BR ipcq\-ls (1)
+as fit, and how deep the queue was at the last looks: how many messages waited, ready or delayed.
+Below are details of the queue that is selected: the curves of its depth, and of the messages put and finished with a
+second; what has happened since it was created; who holds messages since when, and who waits; and its first messages, those
+that are ready, or leased, delayed or dead.
+Of messages that are large, few are looked at.
+.PP
+A queue that cannot be read, because another process keeps it locked or because it is damaged, is shown as such, with the
+reason in its details and with the figures that it had before; it does not hold up the others.
+.PP
+To look costs the queues what
+.BR ipcq\-stat (1)
+does, and the selected one what
+.BR ipcq\-peek (1)
+does.
+However many queues there are, no more than half of the time is spent on looking.
+Nothing is taken.
+.PP
+The terminal has to have 40 columns and 8 lines; with less than 16 lines, either the list or the details are shown.
+"#;
+
+const TOP_SECTIONS: &str = r#".SH KEYS
+.TP
+.B Up\fR, \fBDown\fR, \fBk\fR, \fBj
+Select another queue.
+.TP
+.B PgUp\fR, \fBPgDn
+Select one that is ten lines further up or down.
+.TP
+.B Home\fR, \fBEnd\fR, \fBg\fR, \fBG
+Select the first or the last one.
+.TP
+.B s\fR, \fBS
+Sort by the next column; the other way round.
+The one by which they are sorted is marked with \(oqv\(cq or, the other way round, \(oq^\(cq.
+.TP
+.B Enter
+Show the list and the details, only the list, only the details.
+.TP
+.B Tab
+Show messages that are ready, leased, delayed, dead.
+.TP
+.B p\fR, \fBr
+Pause the queue, puts and gets; resume it.
+.TP
+.B c
+Close it for good, after a question.
+.TP
+.B t
+Try its dead messages again: all of them are ready then.
+.TP
+.B x\fR, \fBX
+Purge it: remove all messages that wait, ready or delayed, or those that are dead, after two questions.
+The second is answered with a capital \(oqY\(cq, so that no key does it that is held down.
+.TP
+.B ?\fR, \fBh
+Show the keys.
+.TP
+.B Esc
+Back to the list and the details.
+.TP
+.B q\fR, \fBCtrl\-C
+Quit.
+.PP
+What is pasted is ignored.
+.SH SIGNALS
+On SIGINT (Ctrl\-C), SIGTERM, SIGHUP or SIGQUIT the terminal is left as it was found, and the program dies of that
+signal.
+On SIGTSTP (Ctrl\-Z) the terminal is left until the program is continued.
+.SH ENVIRONMENT
+.TP
+.B NO_COLOR
+If it is set and not empty, no colours are used.
+.TP
+.B TERM
+With \fBdumb\fR nothing can be shown, which is an error.
+.SH EXIT STATUS
+0 after \fBq\fR; 2 if standard input or output is no terminal, or on any other error.
 "#;
 
 const PAUSE: &str = r#"\fBipcq pause\fR lets puts wait as if the queue were full, and gets as if it were empty, until

@@ -93,7 +93,7 @@ impl<'a> Engine<'a> {
         patience: Option<Duration>,
     ) -> Result<Self> {
         let events = Events::new()?;
-        let signals = Signals::handle().map_err(|errno| Error::io("handle signals", errno))?;
+        let signals = Signals::handle(&[Signal::SIGCHLD]).map_err(|errno| Error::io("handle signals", errno))?;
         events.add(&signals, Source::Signals)?;
         let (arrival, source) = slots.arrival();
         events.add(arrival, source)?;

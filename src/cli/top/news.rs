@@ -1,0 +1,73 @@
+//! What the threads of `top` tell the one that draws: a channel that also wakes whoever polls.
+
+use super::deed::Done;
+use super::sample::{Details, Reading};
+use crate::name::Address;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use ratatui::crossterm::event::KeyEvent;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Something that has happened elsewhere.
+pub(super) enum News {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The terminal has another size now.
+    Resized,
+    /// There are these queues.
+    Listed(Vec<Address>),
+    /// What queues there are cannot be told, for this reason.
+    Unlisted(String),
+    /// Queues were looked at.
+    Read(Vec<Reading>),
+    /// The one that was asked for was looked at in depth.
+    Details(Details),
+    /// What was ordered has been done, or could not be.
+    Done(Done),
+}
+
+/// Where news come from.
+#[derive(Clone)]
+pub(super) struct Teller {
+    sender: Sender<News>,
+    bell: Arc<EventFd>,
+}
+
+/// Where they arrive; readable when there are some.
+pub(super) struct Listener {
+    receiver: Receiver<News>,
+    bell: Arc<EventFd>,
+}
+
+/// The two ends.
+pub(super) fn news() -> nix::Result<(Teller, Listener)> {
+    let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let (sender, receiver) = channel();
+    Ok((Teller { sender, bell: Arc::clone(&bell) }, Listener { receiver, bell }))
+}
+
+impl Teller {
+    /// Tells; returns false if nobody listens any more.
+    pub(super) fn tell(&self, news: News) -> bool {
+        let told = self.sender.send(news).is_ok();
+        // It fails only when it has rung very often and nobody has come: it is ringing, then.
+        let _ = self.bell.write(1);
+        told
+    }
+}
+
+impl Listener {
+    /// All there is by now.
+    pub(super) fn take(&self) -> impl Iterator<Item = News> {
+        // First, so that what comes meanwhile rings again. It fails if it has not rung, which is as well.
+        let _ = self.bell.read();
+        self.receiver.try_iter()
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
