@@ -43,7 +43,8 @@ fn what_is_due_is_shown_as_ready_and_left_where_it_is() {
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.ok("put jobs first second");
     sandbox.ok("get jobs --lease 1ms");
-    until("the lease has run out", || sandbox.stat("jobs", "expired") == 1);
+    // A look is not to be the one that notices.
+    std::thread::sleep(Duration::from_millis(5));
     look_and_change_nothing(&sandbox, &["jobs"]);
     assert_eq!(sandbox.ok("peek jobs"), "first\nsecond\n");
 }
