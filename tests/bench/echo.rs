@@ -1,27 +1,16 @@
-//! Both sides of a ping-pong: a message there and back between this process and one that stays, too.
+//! Answering: what the other process of a ping-pong does, through queues or through a peer.
 
-use crate::peers::{pipe, posix_mq, redis};
+use crate::peers::{Channel, MESSAGE, pipe, posix_mq, redis};
 use crate::tools::{address, place};
 use ipcq::message::Run;
 use ipcq::open;
 use ipcq::queue::{Found, Queue, Want, take_from_first};
 use std::path::Path;
 
-/// What goes there and back.
-pub(crate) const MESSAGE: [u8; 64] = [b'x'; 64];
-
-/// One end of a way there and a way back.
-pub(crate) trait Channel {
-    /// Sends a message.
-    fn send(&mut self);
-
-    /// Waits for a message and takes it.
-    fn receive(&mut self);
-}
-
 /// Answers every message, until it is killed. The words say how.
-pub(crate) fn answer(words: &[&str]) {
-    let mut channel: Box<dyn Channel> = match words {
+pub(crate) fn answer(words: &[String]) {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let mut channel: Box<dyn Channel> = match words.as_slice() {
         ["ipcq", directory, there, back, spins] => {
             Box::new(Queues::open(directory.as_ref(), there, back, *spins == "spins"))
         }

@@ -1,11 +1,10 @@
 //! A message of 64 bytes there and back between two processes that stay, alone and with others that wait for it, too.
 
 use crate::contest::{Compared, Contender, in_turn, median};
-use crate::echo::{Channel, Queues};
-use crate::helper;
-use crate::peers::{pipe, posix_mq, redis, unix_socket};
+use crate::echo::Queues;
+use crate::peers::{Channel, Pair, pipe, posix_mq, redis, unix_socket};
 use crate::report::{Bar, Report, Unit};
-use crate::tools::{Bench, Running};
+use crate::tools::{Bench, Running, answering};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::cell::Cell;
@@ -15,9 +14,6 @@ use std::time::{Duration, Instant};
 
 /// Further processes that wait for the same messages.
 const IDLE: usize = 16;
-
-/// This process's end, and the processes that answer.
-pub(crate) type Pair = (Box<dyn Channel>, Vec<Running>);
 
 /// Starts so many processes that answer.
 type Start<'a> = Box<dyn Fn(usize) -> Pair + 'a>;
@@ -150,7 +146,7 @@ pub(crate) fn queues(bench: &Bench, count: usize, spins: bool) -> Pair {
     let directory = bench.queues();
     let spin = if spins { "spins" } else { "sleeps" };
     let echo = |_| {
-        let mut echo = helper::command("echo");
+        let mut echo = answering();
         Running::start(echo.arg("ipcq").arg(&directory).args([&there, &back, spin]))
     };
     let echoes = (0..count).map(echo).collect();

@@ -10,7 +10,6 @@
 mod contest;
 mod echo;
 mod growth;
-mod helper;
 mod latency;
 mod limit;
 mod listing;
@@ -21,6 +20,7 @@ mod picture;
 mod readers;
 mod report;
 mod resident;
+mod results;
 mod streams;
 mod tools;
 mod work;
@@ -45,8 +45,8 @@ const PARTS: [(&str, Part); 9] = [
 ];
 
 fn main() {
-    if helper::help() {
-        return;
+    if let Some(how) = tools::told_to_answer() {
+        return echo::answer(&how);
     }
     // Cargo says --bench when figures are wanted, and nothing when it only runs tests.
     let (options, only): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with('-'));
@@ -68,7 +68,8 @@ fn main() {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-results")
     };
     if !quick {
-        report.save(&results);
+        let order: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
+        results::save(&report, &order, &results);
         println!("Table and picture: {}", results.display());
     }
 }

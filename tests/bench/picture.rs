@@ -1,6 +1,6 @@
 //! The picture: a bar for each row of the table, as long as ipcq is faster or slower, on a logarithmic scale.
 
-use crate::report::{Row, three_digits};
+use crate::report::Row;
 use std::fmt::Write;
 
 const WIDTH: f64 = 1120.0;
@@ -38,7 +38,8 @@ const STYLE: &str = "
 /// Draws the rows, which are in the order of their parts, as an SVG.
 pub(crate) fn draw(rows: &[Row], machine: &str) -> String {
     let (least, most) = decades(rows);
-    let place = |ratio: f64| LEFT + (-ratio.log10() - least) / (most - least) * (RIGHT - LEFT);
+    // What costs nothing ends where the scale does.
+    let place = |ratio: f64| LEFT + ((-ratio.log10()).min(most) - least) / (most - least) * (RIGHT - LEFT);
     let mut body = String::new();
     let mut y = TOP;
     let mut part = "";
@@ -95,8 +96,7 @@ fn draw_row(picture: &mut String, row: &Row, y: f64, place: &impl Fn(f64) -> f64
         right = right.max(bar);
     }
     let mark = row.holds().map_or("", |holds| if holds { " ✓" } else { " ✗" });
-    let faster = format!("{}×{mark}", three_digits(1.0 / row.ratio));
-    text(picture, right + 6.0, middle, "", "start", &faster);
+    text(picture, right + 6.0, middle, "", "start", &format!("{}{mark}", row.faster()));
 }
 
 fn line(picture: &mut String, class: &str, x: f64, top: f64, bottom: f64) {

@@ -1,9 +1,8 @@
-//! The table: a row for each comparison, printed as it is measured, and kept as a file with the picture beside it.
+//! The table: a row for each comparison, printed as it is measured.
 
 use crate::contest::Compared;
-use crate::{machine, picture};
+use crate::machine;
 use std::fmt;
-use std::path::Path;
 
 /// What a cost is a cost of, and so how it reads.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +38,7 @@ fn scaled(value: f64, unit: &str, scales: &[(f64, &str)]) -> String {
 }
 
 /// Three digits that count, and no more than there are in front of the point.
-pub(crate) fn three_digits(value: f64) -> String {
+fn three_digits(value: f64) -> String {
     let before_point = if value > 0.0 { value.log10().floor() as i32 + 1 } else { 1 };
     format!("{value:.*}", (3 - before_point).clamp(0, 6) as usize)
 }
@@ -111,6 +110,11 @@ impl Row {
         self.bar.map(|bar| bar.holds(self.ratio))
     }
 
+    /// How many times as fast ipcq is; nothing if it costs nothing.
+    pub(crate) fn faster(&self) -> String {
+        if self.ratio > 0.0 { format!("{}x", three_digits(1.0 / self.ratio)) } else { String::new() }
+    }
+
     fn cells(&self) -> [String; 10] {
         [
             self.part.clone(),
@@ -119,15 +123,20 @@ impl Row {
             self.ours.clone(),
             self.theirs.clone(),
             three_digits(self.ratio),
-            format!("{}x", three_digits(1.0 / self.ratio)),
+            self.faster(),
             self.bar.map_or(String::new(), |bar| bar.to_string()),
             self.holds().map_or(String::new(), |holds| if holds { "yes" } else { "NO" }.to_owned()),
             self.date.clone(),
         ]
     }
 
-    /// The row that a line of the file shows, if it shows one.
-    fn parse(line: &str) -> Option<Self> {
+    /// The line of the table.
+    pub(crate) fn line(&self) -> String {
+        line(&self.cells())
+    }
+
+    /// The row that a line of the table shows, if it shows one.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let cells: Vec<_> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim).collect();
         let [part, what, other, ours, theirs, ratio, _, bar, _, date] = cells.try_into().ok()?;
         Some(Row {
@@ -153,14 +162,15 @@ fn line(cells: &[impl AsRef<str>; 10]) -> String {
     line + "|"
 }
 
-fn head() -> String {
+/// The first two lines of the table.
+pub(crate) fn head() -> String {
     format!("{}\n{}", line(&HEAD), line(&WIDTHS.map(|width| "-".repeat(width))))
 }
 
 /// What has been measured so far.
 pub(crate) struct Report {
     part: String,
-    rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     skipped: Vec<String>,
 }
 
@@ -190,7 +200,7 @@ impl Report {
             bar,
             date: machine::today(),
         };
-        println!("{}", line(&row.cells()));
+        println!("{}", row.line());
         self.rows.push(row);
     }
 
@@ -209,34 +219,10 @@ impl Report {
         let held = judged.iter().filter(|holds| **holds).count();
         println!("\n{held} of {} bars hold.", judged.len());
     }
-
-    /// Writes the table and the picture into `directory`. Rows of other parts that are there already, measured on a
-    /// machine like this, stay.
-    pub(crate) fn save(&self, directory: &Path) {
-        std::fs::create_dir_all(directory).unwrap();
-        let path = directory.join("results.md");
-        let before = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut rows = self.rows.clone();
-        if before.contains(&machine::description()) {
-            let measured: Vec<_> = rows.iter().map(|row| row.part.clone()).collect();
-            rows.extend(before.lines().filter_map(Row::parse).filter(|row| !measured.contains(&row.part)));
-        }
-        let place = |row: &Row| crate::PARTS.iter().position(|(name, _)| *name == row.part);
-        rows.sort_by_key(place);
-        let table: String = rows.iter().map(|row| line(&row.cells()) + "\n").collect();
-        let text = format!(
-            "# Measured\n\nOn: {}\n\n{}\n\n![the ratios as bars](results.svg)\n\n{}\n{table}\n{}",
-            machine::description(),
-            explanation(),
-            head(),
-            crate::peers::promises(),
-        );
-        std::fs::write(path, text).unwrap();
-        std::fs::write(directory.join("results.svg"), picture::draw(&rows, &machine::description())).unwrap();
-    }
 }
 
-fn explanation() -> &'static str {
+/// How the table is to be read.
+pub(crate) fn explanation() -> &'static str {
     "Medians of runs in turn. `ratio` is what ipcq costs as a multiple of what the other costs, in the same run: below 1,\n\
      ipcq is cheaper; `faster` is the same the other way round. A bar is what we want it to come to."
 }

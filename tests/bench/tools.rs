@@ -106,6 +106,22 @@ pub(crate) fn have(program: &str, report: &mut Report) -> bool {
     found
 }
 
+/// Says to this program, started once more, that it is to answer in a measurement; how follows.
+const ANSWER: &str = "--answer";
+
+/// This program as another process of a measurement, to be told how to answer.
+pub(crate) fn answering() -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(ANSWER);
+    command
+}
+
+/// How this process is to answer, if it was started for that.
+pub(crate) fn told_to_answer() -> Option<Vec<String>> {
+    let mut words = std::env::args().skip(1);
+    (words.next()? == ANSWER).then(|| words.collect())
+}
+
 /// A process that ends with this.
 pub(crate) struct Running(Child);
 

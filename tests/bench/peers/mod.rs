@@ -10,10 +10,25 @@ pub(crate) mod sqlite;
 pub(crate) mod unix_socket;
 
 use crate::report::Report;
-use crate::tools::Bench;
+use crate::tools::{Bench, Running};
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::time::Instant;
+
+/// What goes there and back.
+pub(crate) const MESSAGE: [u8; 64] = [b'x'; 64];
+
+/// One end of a way there and a way back.
+pub(crate) trait Channel {
+    /// Sends a message.
+    fn send(&mut self);
+
+    /// Waits for a message and takes it.
+    fn receive(&mut self);
+}
+
+/// This process's end, and the processes that answer at the other.
+pub(crate) type Pair = (Box<dyn Channel>, Vec<Running>);
 
 /// Messages to stream: in a file, and in memory.
 pub(crate) struct Sample {

@@ -1,9 +1,7 @@
 //! A pipe there and one back, between two processes.
 
-use crate::echo::{Channel, MESSAGE};
-use crate::helper;
-use crate::latency::Pair;
-use crate::tools::Running;
+use super::{Channel, MESSAGE, Pair};
+use crate::tools::{Running, answering};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write, pipe, stdin, stdout};
@@ -55,7 +53,7 @@ impl Channel for Ends {
 pub(crate) fn start(count: usize, spins: bool) -> Pair {
     let ((from_us, to_them), (from_them, to_us)) = (pipe().unwrap(), pipe().unwrap());
     let echo = |_| {
-        let mut echo = helper::command("echo");
+        let mut echo = answering();
         echo.args(["descriptors", if spins { "spins" } else { "sleeps" }]);
         Running::start(echo.stdin(from_us.try_clone().unwrap()).stdout(to_us.try_clone().unwrap()))
     };

@@ -1,10 +1,7 @@
 //! POSIX message queues, through the system calls and nothing else.
 
-use super::{Client, Peer, Sample, between_threads};
-use crate::echo::{Channel, MESSAGE};
-use crate::helper;
-use crate::latency::Pair;
-use crate::tools::Running;
+use super::{Channel, Client, MESSAGE, Pair, Peer, Sample, between_threads};
+use crate::tools::{Running, answering};
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
 
@@ -88,7 +85,7 @@ impl Channel for Ends {
 pub(crate) fn start(count: usize) -> Pair {
     let (there, back) = (Named::new("there"), Named::new("back"));
     let (to, from) = (Queue::create(&there.0, MESSAGE.len()), Queue::create(&back.0, MESSAGE.len()));
-    let echo = |_| Running::start(helper::command("echo").args(["posix-mq", &there.0, &back.0]));
+    let echo = |_| Running::start(answering().args(["posix-mq", &there.0, &back.0]));
     let echoes = (0..count).map(echo).collect();
     (Box::new(Ends { from, to, _names: vec![there, back] }), echoes)
 }

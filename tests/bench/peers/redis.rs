@@ -1,11 +1,8 @@
 //! Redis over a Unix socket: lists, and a stream with a group. The client speaks its protocol without anything in between.
 
-use super::{Client, Peer, Sample, between_threads};
-use crate::echo::{Channel, MESSAGE};
-use crate::helper;
-use crate::latency::Pair;
+use super::{Channel, Client, MESSAGE, Pair, Peer, Sample, between_threads};
 use crate::report::Report;
-use crate::tools::{Bench, Running, have, until};
+use crate::tools::{Bench, Running, answering, have, until};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -71,7 +68,7 @@ impl Server {
         connection.command(&[b"DEL", b"there", b"back"]);
         connection.send();
         connection.reply(&mut Vec::new());
-        let echo = |_| Running::start(helper::command("echo").args(["redis", &self.socket]));
+        let echo = |_| Running::start(answering().args(["redis", &self.socket]));
         let echoes = (0..count).map(echo).collect();
         (Box::new(Lists::connect(&self.socket, "back", "there")), echoes)
     }

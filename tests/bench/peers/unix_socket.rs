@@ -1,9 +1,8 @@
 //! A pair of Unix datagram sockets between two processes: whole messages, gone when a process that has read them dies.
 
+use super::Pair;
 use super::pipe::Ends;
-use crate::helper;
-use crate::latency::Pair;
-use crate::tools::Running;
+use crate::tools::{Running, answering};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 
@@ -12,7 +11,7 @@ pub(crate) fn start(count: usize) -> Pair {
     let (ours, theirs) = UnixDatagram::pair().unwrap();
     let end = |socket: &UnixDatagram| OwnedFd::from(socket.try_clone().unwrap());
     let echo = |_| {
-        let mut echo = helper::command("echo");
+        let mut echo = answering();
         Running::start(echo.args(["descriptors", "sleeps"]).stdin(end(&theirs)).stdout(end(&theirs)))
     };
     let echoes = (0..count).map(echo).collect();
