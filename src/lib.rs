@@ -6,14 +6,15 @@
 //! | --- | --- |
 //! | the command line | [`cli`]: one file per command; the only layer that prints, exits or reads the environment |
 //! | which queue | [`open`](mod@open): the only place that names the backends |
-//! | the backends | [`local`]: a file-locked, mmap'd segment |
-//! | what a queue can do | [`queue`]: one trait, and waiting on several queues |
-//! | words everyone shares | [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`wait`] |
+//! | the backends | [`local`]: a file-locked, mmap'd segment; `redis` (a feature): keys on a Redis or Valkey server |
+//! | what a queue can do | [`queue`]: one trait, and waiting on several queues; [`elsewhere`]: asking one of another kind |
+//! | words everyone shares | [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`remote`], [`wait`] |
 //!
 //! `unsafe` is denied but in three rooms: `local/map.rs` (the mapping), [`wait`] (futex calls) and
 //! `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
 
 pub mod cli;
+pub mod elsewhere;
 pub mod error;
 pub mod lease;
 pub mod local;
@@ -23,4 +24,9 @@ mod nearest;
 pub mod open;
 pub mod place;
 pub mod queue;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod remote;
 pub mod wait;
+#[cfg(not(feature = "redis"))]
+mod without_redis;

@@ -1,4 +1,4 @@
-//! What a queue may be called: a plain name, or the path of its file.
+//! What a queue may be called: a plain name, the path of its file, or the URL of one on a server.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::remote::{self, Remote};
 
 /// The longest queue name, in bytes.
 pub const LONGEST_NAME: usize = 200;
@@ -55,13 +56,15 @@ impl fmt::Display for QueueName {
     }
 }
 
-/// What a person types to say which queue: a name, or a path with a `/` in it.
+/// What a person types to say which queue: a name, a path with a `/` in it, or a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A queue in the place where named queues live.
     Named(QueueName),
     /// A queue's file itself, wherever it is. Symbolic links and `..` are left to the kernel.
     Path(PathBuf),
+    /// A queue on a server.
+    Remote(Remote),
 }
 
 impl Address {
@@ -70,10 +73,8 @@ impl Address {
     /// # Errors
     /// [`Error::BadName`] when it is neither a queue name nor the path of a file.
     pub fn parse(text: &OsStr) -> Result<Self> {
-        if let Some(scheme) = redis_scheme(text) {
-            // Only the scheme is repeated: the rest may hold a password.
-            let reason = "this build of ipcq has no Redis backend; use a NAME or a PATH on this machine";
-            return Err(Error::BadName { name: format!("{scheme}…"), reason: reason.to_owned() });
+        if let Some(remote) = Remote::parse(text) {
+            return remote.map(Address::Remote).map_err(|reason| bad_url(text, reason));
         }
         if !text.as_bytes().contains(&b'/') {
             return QueueName::parse(text).map(Address::Named);
@@ -84,11 +85,12 @@ impl Address {
         }
     }
 
-    /// The address exactly as it was typed, for output that is not a terminal's.
+    /// The address exactly as it was typed, but for a password, for output that is not a terminal's.
     pub fn as_os_str(&self) -> &OsStr {
         match self {
             Address::Named(name) => OsStr::new(name.as_str()),
             Address::Path(path) => path.as_os_str(),
+            Address::Remote(remote) => OsStr::new(remote.shown()),
         }
     }
 }
@@ -99,6 +101,7 @@ impl fmt::Display for Address {
         match self {
             Address::Named(name) => name.fmt(formatter),
             Address::Path(path) => formatter.write_str(&printable(path.as_os_str())),
+            Address::Remote(remote) => remote.fmt(formatter),
         }
     }
 }
@@ -125,12 +128,10 @@ fn bad_name(text: &OsStr, reason: String) -> Error {
     Error::BadName { name: printable(start), reason }
 }
 
-fn redis_scheme(text: &OsStr) -> Option<&'static str> {
-    let starts_with = |scheme: &&str| {
-        let start = text.as_bytes().get(..scheme.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
-    };
-    ["redis://", "rediss://"].into_iter().find(starts_with)
+/// That `text`, which begins with a scheme of ours, is no URL of a queue. Only the scheme is repeated: the rest may
+/// hold a password.
+pub(crate) fn bad_url(text: &OsStr, reason: String) -> Error {
+    Error::BadName { name: format!("{}…", remote::scheme(text).unwrap_or_default()), reason }
 }
 
 fn complaint_about_name(text: &OsStr) -> Option<String> {
@@ -240,11 +241,12 @@ mod tests {
     }
 
     #[test]
-    fn a_redis_address_is_refused_without_showing_its_password() {
-        for text in ["redis://:secret@host/q", "rediss://:secret@host/q", "Redis://secret"] {
-            let message = refusal(text);
-            assert!(message.contains("no Redis backend"), "{message}");
-            assert!(!message.contains("secret"), "{message}");
-        }
+    fn a_url_is_a_queue_on_a_server_and_one_that_is_wrong_is_refused_without_its_password() {
+        let address = Address::parse(OsStr::new("redis://:secret@host/2/jobs")).unwrap();
+        assert_eq!(address.to_string(), "redis://host:6379/2/jobs");
+        assert_eq!(address.as_os_str(), "redis://host:6379/2/jobs");
+        let message = refusal("rediss://:secret@host/0/a b");
+        assert!(message.starts_with("'rediss://…' is not a queue name: it contains a space"), "{message}");
+        assert!(!message.contains("secret"));
     }
 }

@@ -1,11 +1,19 @@
 //! Opening, creating, removing and listing queues: the only place that names the backends.
 
 use crate::error::{Error, Result};
+use crate::lease::Source;
 use crate::local::{self, LocalQueue};
 use crate::name::{Address, QueueName};
 use crate::nearest::nearest;
 use crate::place::Place;
 use crate::queue::{Deadline, Limits, Queue, Verification};
+#[cfg(feature = "redis")]
+use crate::redis;
+use crate::remote::Remote;
+#[cfg(not(feature = "redis"))]
+use crate::without_redis as redis;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Opens the queue at `address`.
 ///
@@ -21,12 +29,19 @@ pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
 /// # Errors
 /// Those of [`open`].
 pub fn open_to_look(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
-    let queue = LocalQueue::open_to_look(place, address).map_err(|error| with_what_was_meant(error, place))?;
-    Ok(Box::new(queue))
+    let queue = match place.remote(address)? {
+        // What is due there by now is done by whoever comes first, and changes nothing that could be seen.
+        Some(remote) => redis::open(place, address, &remote),
+        None => LocalQueue::open_to_look(place, address).map(|queue| Box::new(queue) as Box<dyn Queue>),
+    };
+    queue.map_err(|error| with_what_was_meant(error, place))
 }
 
 fn reach(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
-    Ok(Box::new(LocalQueue::open(place, address)?))
+    match place.remote(address)? {
+        Some(remote) => redis::open(place, address, &remote),
+        None => Ok(Box::new(LocalQueue::open(place, address)?)),
+    }
 }
 
 /// That there is no such queue, with the name of the one in `place` that comes nearest to it. Other errors stay as they
@@ -48,7 +63,10 @@ fn with_what_was_meant(error: Error, place: &Place) -> Error {
 /// # Errors
 /// `AlreadyExists`, and all that can prevent creating a file.
 pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
-    Ok(Box::new(LocalQueue::create(place, address, limits)?))
+    match place.remote(address)? {
+        Some(remote) => redis::create(place, address, &remote, limits),
+        None => Ok(Box::new(LocalQueue::create(place, address, limits)?)),
+    }
 }
 
 /// Opens the queue at `address`, creating it first if it is not there.
@@ -74,7 +92,10 @@ pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Resu
 /// # Errors
 /// Those of [`open`] but for `NoSuchQueue`.
 pub fn wait_until_it_exists(place: &Place, address: &Address, deadline: Deadline) -> Result<bool> {
-    LocalQueue::wait_until_it_exists(place, address, deadline)
+    match place.remote(address)? {
+        Some(remote) => redis::wait_until_it_exists(place, address, &remote, deadline),
+        None => LocalQueue::wait_until_it_exists(place, address, deadline),
+    }
 }
 
 /// Verifies the queue at `address`, in use or not: walks everything in it, and changes nothing.
@@ -82,7 +103,20 @@ pub fn wait_until_it_exists(place: &Place, address: &Address, deadline: Deadline
 /// # Errors
 /// `NoSuchQueue`, `Unusable` if it is no queue at all, `LockTimeout`, and whatever prevents looking.
 pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Verification> {
-    LocalQueue::verify(place, address, deadline).map_err(|error| with_what_was_meant(error, place))
+    let verified = match place.remote(address)? {
+        Some(remote) => redis::verify(place, address, &remote, deadline),
+        None => LocalQueue::verify(place, address, deadline),
+    };
+    verified.map_err(|error| with_what_was_meant(error, place))
+}
+
+/// Whether a lease of a message ended by handing the message on; or, with `forget`, has its queue forget that. `None`: it
+/// cannot be found out now.
+pub fn was_handed_on(place: &Place, source: &Source, forget: bool) -> Option<bool> {
+    match Remote::parse(OsStr::from_bytes(redis::url_of(source))) {
+        Some(remote) => redis::was_handed_on(place, &remote.ok()?, source, forget),
+        None => local::was_handed_on(source, forget),
+    }
 }
 
 /// Removes the queue at `address` and everything in it; whoever waits on it is told.
@@ -90,7 +124,11 @@ pub fn verify(place: &Place, address: &Address, deadline: Deadline) -> Result<Ve
 /// # Errors
 /// `NoSuchQueue`, `Unusable` if it is not a queue, and whatever prevents it.
 pub fn remove(place: &Place, address: &Address) -> Result<()> {
-    LocalQueue::remove(place, address).map_err(|error| with_what_was_meant(error, place))
+    let removed = match place.remote(address)? {
+        Some(remote) => redis::remove(place, address, &remote),
+        None => LocalQueue::remove(place, address),
+    };
+    removed.map_err(|error| with_what_was_meant(error, place))
 }
 
 /// The names of the queues in `place`, sorted by their bytes.
@@ -98,5 +136,8 @@ pub fn remove(place: &Place, address: &Address) -> Result<()> {
 /// # Errors
 /// When its directory is not safe, or cannot be read.
 pub fn list(place: &Place) -> Result<Vec<QueueName>> {
-    local::list(place)
+    match place.server()? {
+        Some(server) => redis::list(&server, place.access()),
+        None => local::list(place),
+    }
 }

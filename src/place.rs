@@ -1,16 +1,20 @@
-//! Where queues live: from an address to the file.
+//! Where queues live: from an address to the file, or to the server.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::name::Address;
+use crate::error::Result;
+use crate::name::{Address, bad_url};
+use crate::remote::{Remote, Secret, Server};
 
 /// What decides where named queues live. The caller fills it in from its environment; the library
 /// never reads that by itself.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// `$IPCQ_DIR`: the directory of named queues, if one was chosen.
+    /// `$IPCQ_DIR`: the directory of named queues, or the URL of the database that they are in, if one was chosen.
     pub ipcq_dir: Option<OsString>,
+    /// What is needed to use queues on servers.
+    pub access: Access,
     /// `$TMPDIR`: stands in for `/tmp` on systems without shared memory.
     pub tmpdir: Option<OsString>,
     /// The user the queues belong to.
@@ -19,11 +23,23 @@ pub struct Surroundings {
     pub shared_memory: PathBuf,
 }
 
-/// The directory that named queues live in.
+/// The directory, or the database of a server, that named queues live in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     directory: PathBuf,
     is_default: bool,
+    access: Access,
+}
+
+/// What is needed to use queues on servers, besides their URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `$IPCQ_REDIS_PASSWORD`: the password for servers whose URL has none.
+    pub password: Option<Secret>,
+    /// `$IPCQ_REDIS_PASSWORD_FILE`: a file whose first line is that password.
+    pub password_file: Option<PathBuf>,
+    /// `$IPCQ_REDIS_PRESENCE`: how long a process that a server does not hear from keeps its messages, as it was written.
+    pub presence: Option<String>,
 }
 
 /// What kind of directory a queue's file is in: it decides what may be made and whom to trust.
@@ -39,8 +55,9 @@ pub enum Home {
 
 impl From<&Surroundings> for Place {
     fn from(surroundings: &Surroundings) -> Self {
+        let access = surroundings.access.clone();
         if let Some(directory) = not_empty(&surroundings.ipcq_dir) {
-            return Self { directory: directory.into(), is_default: false };
+            return Self { directory: directory.into(), is_default: false, access };
         }
         // Nothing else in the environment counts, so that cron, make and a login shell meet.
         let parent = if surroundings.shared_memory.is_dir() {
@@ -48,7 +65,7 @@ impl From<&Surroundings> for Place {
         } else {
             not_empty(&surroundings.tmpdir).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
         };
-        Self { directory: parent.join(format!("ipcq-{}", surroundings.uid)), is_default: true }
+        Self { directory: parent.join(format!("ipcq-{}", surroundings.uid)), is_default: true, access }
     }
 }
 
@@ -63,18 +80,46 @@ impl Place {
         self.is_default
     }
 
+    /// The server whose queues those of plain names are, if they are on one.
+    ///
+    /// # Errors
+    /// `BadName` if what was chosen looks like the URL of a server and is none.
+    pub fn server(&self) -> Result<Option<Server>> {
+        let text = self.directory.as_os_str();
+        Server::parse(text).map(|server| server.map_err(|reason| bad_url(text, reason))).transpose()
+    }
+
+    /// The queue on a server that `address` means, if it means one.
+    ///
+    /// # Errors
+    /// Those of [`Place::server`].
+    pub fn remote(&self, address: &Address) -> Result<Option<Remote>> {
+        match address {
+            Address::Remote(remote) => Ok(Some(remote.clone())),
+            Address::Named(name) if !self.is_default => Ok(self.server()?.map(|server| server.queue(name.clone()))),
+            Address::Named(_) | Address::Path(_) => Ok(None),
+        }
+    }
+
+    /// What is needed to use queues on servers, besides their URLs.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// The segment file of `address`, whether it exists or not.
     pub fn segment_path(&self, address: &Address) -> PathBuf {
         match address {
             Address::Named(name) => self.directory.join(name.as_str()),
             Address::Path(path) => path.clone(),
+            // It has none; no file has such a path.
+            Address::Remote(remote) => PathBuf::from(remote.shown()),
         }
     }
 
     /// What kind of directory the segment file of `address` is in.
     pub fn home(&self, address: &Address) -> Home {
         match address {
-            Address::Path(_) => Home::OnThePath,
+            Address::Path(_) | Address::Remote(_) => Home::OnThePath,
             Address::Named(_) => self.home_of_names(),
         }
     }
@@ -96,7 +141,13 @@ mod tests {
     use super::*;
 
     fn surroundings(shared_memory: &Path) -> Surroundings {
-        Surroundings { ipcq_dir: None, tmpdir: None, uid: 1234, shared_memory: shared_memory.to_owned() }
+        Surroundings {
+            ipcq_dir: None,
+            access: Access::default(),
+            tmpdir: None,
+            uid: 1234,
+            shared_memory: shared_memory.to_owned(),
+        }
     }
 
     fn address(text: &str) -> Address {
@@ -151,5 +202,17 @@ mod tests {
         let default = Place::from(&surroundings(Path::new("/none")));
         assert_eq!(default.home(&address("jobs")), Home::Private);
         assert_eq!(default.home(&address("./jobs")), Home::OnThePath);
+    }
+
+    #[test]
+    fn ipcq_dir_can_be_a_database_of_a_server() {
+        let place = chosen(Path::new("redis://:secret@host/2"));
+        assert_eq!(place.remote(&address("jobs")).unwrap().unwrap().shown(), "redis://host:6379/2/jobs");
+        assert_eq!(place.remote(&address("./jobs")).unwrap(), None);
+        let message = chosen(Path::new("redis://:secret@host/x")).remote(&address("jobs")).unwrap_err().to_string();
+        assert!(message.contains("redis://…") && !message.contains("secret"), "{message}");
+        assert_eq!(chosen(Path::new("queues")).remote(&address("jobs")).unwrap(), None);
+        let local = chosen(Path::new("queues"));
+        assert_eq!(local.remote(&address("redis://host/jobs")).unwrap().unwrap().shown(), "redis://host:6379/0/jobs");
     }
 }

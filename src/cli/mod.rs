@@ -42,8 +42,10 @@ mod verify;
 mod wait;
 mod work;
 
+use crate::elsewhere;
 use crate::error::Result;
-use crate::place::{Place, Surroundings};
+use crate::open;
+use crate::place::{Access, Place, Surroundings};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::Exit;
 use std::ffi::OsString;
@@ -141,6 +143,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         },
     };
     let place = place();
+    elsewhere::ask_by(|source, forget| open::was_handed_on(&self::place(), source, forget));
     let outcome = match command {
         Command::Create(create) => create.run(&place),
         Command::Put(put) => put.run(&place),
@@ -180,10 +183,22 @@ fn parse(arguments: &[OsString]) -> clap::error::Result<Cli> {
 fn place() -> Place {
     Place::from(&Surroundings {
         ipcq_dir: std::env::var_os("IPCQ_DIR"),
+        access: access(),
         tmpdir: std::env::var_os("TMPDIR"),
         uid: nix::unistd::geteuid().as_raw(),
         shared_memory: PathBuf::from("/dev/shm"),
     })
+}
+
+/// What servers want to know, going by the environment.
+fn access() -> Access {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
+    Access {
+        password: text("IPCQ_REDIS_PASSWORD").map(Into::into),
+        password_file: variable("IPCQ_REDIS_PASSWORD_FILE").map(PathBuf::from),
+        presence: text("IPCQ_REDIS_PRESENCE"),
+    }
 }
 
 /// The result of a command.

@@ -61,6 +61,7 @@ mod tests {
     fn list(directory: &Path) -> Result<Vec<QueueName>> {
         super::list(&Place::from(&Surroundings {
             ipcq_dir: Some(directory.into()),
+            access: Default::default(),
             tmpdir: None,
             uid: 1234,
             shared_memory: "/none".into(),

@@ -30,6 +30,7 @@ pub use format::{
 };
 
 pub use list::list;
+pub use prepared::was_handed_on;
 
 use crate::error::{Error, Result, advice};
 use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};

@@ -4,6 +4,7 @@
 use super::file::SegmentFile;
 use super::store::{Prepare, Put};
 use super::{LocalQueue, lock, now};
+use crate::elsewhere;
 use crate::error::{Error, Result};
 use crate::lease::{LeaseId, Source};
 use crate::message::Run;
@@ -101,6 +102,15 @@ impl LocalQueue {
                 self.store.forget_handed_on(source.lease).map_err(|fault| self.fault(fault))?;
                 continue;
             }
+            if !source.path.starts_with(b"/") {
+                // It is not on this machine.
+                let Some(publish) = elsewhere::was_handed_on(&source) else { return Ok(false) };
+                self.store.resolve(prepared, publish, false).map_err(|fault| self.fault(fault))?;
+                if !self.only_looks {
+                    elsewhere::forget_handed_on(&source);
+                }
+                continue;
+            }
             let Some(mut other) = OtherQueue::of(&source, self.only_looks) else { return Ok(false) };
             let publish = other.has_handed_on(&source)?;
             self.store.resolve(prepared, publish, false).map_err(|fault| self.fault(fault))?;
@@ -108,6 +118,13 @@ impl LocalQueue {
         }
         Ok(true)
     }
+}
+
+/// Whether a lease of a message in the segment that `source` names ended by handing the message on; or, with `forget`, has
+/// the segment forget that. `None`: it cannot be found out now.
+pub fn was_handed_on(source: &Source, forget: bool) -> Option<bool> {
+    let mut queue = OtherQueue::of(source, !forget)?;
+    if forget { queue.forget(source).ok().map(|()| true) } else { queue.has_handed_on(source).ok() }
 }
 
 /// The queue that a prepared message depends on, locked; or nothing, if it is gone.

@@ -21,6 +21,7 @@ mod readers;
 mod report;
 mod resident;
 mod results;
+mod server;
 mod streams;
 mod tools;
 mod work;
@@ -32,7 +33,7 @@ use tools::Bench;
 type Part = fn(&Bench, &mut Report);
 
 /// In the order of the table.
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("streams", streams::run),
     ("one-shot", one_shot::run),
     ("latency", latency::run),
@@ -42,6 +43,7 @@ const PARTS: [(&str, Part); 9] = [
     ("readers", readers::run),
     ("listing", listing::run),
     ("work", work::run),
+    ("server", server::run),
 ];
 
 fn main() {

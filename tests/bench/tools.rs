@@ -86,6 +86,7 @@ impl Bench {
 pub(crate) fn place(directory: &Path) -> Place {
     Place::from(&Surroundings {
         ipcq_dir: Some(directory.as_os_str().to_owned()),
+        access: Default::default(),
         tmpdir: None,
         uid: 0,
         shared_memory: "/dev/shm".into(),

@@ -49,6 +49,7 @@ fn what_a_killed_consumer_held_is_ready_again_at_once_in_its_old_place() {
         consumer.signal(signal);
         let done = consumer.end();
         assert_eq!((done.code, done.err.as_str()), (code, ""));
+        sandbox.until_deaths_are_known("jobs");
         assert_eq!(sandbox.ok("get jobs -n 4 -t 0"), "1\n2\n4\n5\n");
         assert_eq!(sandbox.ok("get jobs -t 0"), "6\n");
         assert_eq!(sandbox.run("get jobs -t 0").code, 1);
@@ -72,6 +73,7 @@ fn consumers_that_die_together_give_back_interleaved_messages_in_order() {
             _ => rest.push((consumer, reader)),
         }
     }
+    sandbox.until_deaths_are_known("jobs");
     let (again, _reader) = sandbox.stuck("get jobs -n 9");
     assert_eq!(sandbox.stat("jobs", "leased"), 9 + 2 + 1 + 5 + 2 + 4);
     for (consumer, _) in &rest {
@@ -80,6 +82,7 @@ fn consumers_that_die_together_give_back_interleaved_messages_in_order() {
     again.signal("KILL");
     rest.into_iter().for_each(|(consumer, _)| assert_eq!(consumer.end().code, 137));
     assert_eq!(again.end().code, 137);
+    sandbox.until_deaths_are_known("jobs");
     assert_eq!(sandbox.ok("get jobs -a"), lines(1..=27) + &lines(29..=30));
 }
 
@@ -98,6 +101,8 @@ fn a_message_that_comes_back_keeps_its_id_and_counts_the_attempt() {
         consumer.child().stdout.take().expect("stdout is a pipe").read_exact(&mut start).expect("it is written to");
         let start = String::from_utf8_lossy(&start).into_owned();
         consumer.signal("KILL");
+        consumer.end();
+        sandbox.until_deaths_are_known("jobs");
         let (id, rest) = start.split_once(",\"attempt\":").expect("an object");
         assert!(rest.starts_with(&format!("{attempt},\"body\":\"xxx")), "{start}");
         ids.insert(id.to_owned());
@@ -270,6 +275,7 @@ fn messages_taken_out_of_a_big_run_one_by_one_keep_their_order_when_some_come_ba
             assert_eq!(consumer.end().code, 137);
             other.signal("TERM");
             assert_eq!(other.end().code, 143);
+            sandbox.until_deaths_are_known("jobs");
         }
         let until = (next + count - 1).min(5000);
         if next <= until {
@@ -317,6 +323,7 @@ fn consumers_killed_at_random_moments_lose_nothing_and_only_they_cause_duplicate
             }
         }
     }
+    sandbox.until_deaths_are_known("jobs");
     for line in sandbox.run("get jobs -a").text().lines() {
         *sure.entry(line.to_owned()).or_default() += 1;
     }

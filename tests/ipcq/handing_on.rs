@@ -12,6 +12,7 @@ use std::time::Instant;
 fn open(sandbox: &Sandbox, name: &str) -> Box<dyn Queue> {
     let place = Place::from(&Surroundings {
         ipcq_dir: Some(sandbox.queues().into_os_string()),
+        access: Default::default(),
         tmpdir: None,
         uid: 0,
         shared_memory: "/dev/shm".into(),

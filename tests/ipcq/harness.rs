@@ -1,5 +1,6 @@
 //! A directory of its own and an empty environment for every test, and ways to run `ipcq` in it.
 
+use crate::server;
 use std::ffi::OsStr;
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -18,9 +19,27 @@ pub(crate) fn shared_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).expect("a temporary directory")
 }
 
-/// Somewhere to keep queues and files, removed at the end.
+/// Whether this is the second run of a test, with queues on a server.
+pub(crate) fn is_on_redis() -> bool {
+    std::thread::current().name().is_some_and(|name| name.starts_with("on_redis::"))
+}
+
+/// Whether this is the second run of a test, with queues on a server, and something cannot be the same there: `what` is
+/// a row of the table in ipcq-redis(7).
+pub(crate) fn differs(what: &str) -> bool {
+    let page = include_str!("../../man/ipcq-redis.7");
+    let rows: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".It ")).collect();
+    assert!(rows.contains(&what), "'{what}' is no row of the table in ipcq-redis(7): {rows:?}");
+    is_on_redis()
+}
+
+/// Somewhere to keep queues and files, removed at the end. Tests that run on a server, too (see `on_redis.rs`), have
+/// their queues in a database of their own there.
 pub(crate) struct Sandbox {
     directory: TempDir,
+    database: Option<String>,
+    /// How long a server takes those for alive that it does not hear from.
+    presence: &'static str,
 }
 
 /// What a command that has ended left behind.
@@ -60,17 +79,27 @@ impl From<Output> for Done {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Sandbox { directory: TempDir::new().expect("a temporary directory") }
+        Sandbox::of(TempDir::new().expect("a temporary directory"))
     }
 
     /// A sandbox in `directory`.
     pub(crate) fn within(directory: &Path) -> Self {
-        Sandbox { directory: TempDir::new_in(directory).expect("a temporary directory") }
+        Sandbox::of(TempDir::new_in(directory).expect("a temporary directory"))
     }
 
     /// A sandbox in memory, where queues usually are and nobody waits for a disk, if there is such a place.
     pub(crate) fn in_memory() -> Self {
-        Sandbox { directory: TempDir::new_in("/dev/shm").unwrap_or_else(|_| Sandbox::new().directory) }
+        Sandbox::of(shared_memory())
+    }
+
+    /// A sandbox whose queues are in the database with this URL.
+    pub(crate) fn with_database(url: String) -> Self {
+        Sandbox { database: Some(url), ..Sandbox::new() }
+    }
+
+    /// Sets how long a server takes those for alive that it does not hear from.
+    pub(crate) fn presence(&mut self, time: &'static str) {
+        self.presence = time;
     }
 
     /// A sandbox with these queues, whose names are separated by blanks.
@@ -78,6 +107,10 @@ impl Sandbox {
         let sandbox = Sandbox::new();
         names.split(' ').for_each(|name| drop(sandbox.ok(&format!("create {name}"))));
         sandbox
+    }
+
+    fn of(directory: TempDir) -> Self {
+        Sandbox { directory, database: is_on_redis().then(server::new_database).flatten(), presence: "2s" }
     }
 
     /// A path in the sandbox, for files of the test.
@@ -98,6 +131,11 @@ impl Sandbox {
             .env_clear()
             .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", directory.display()))
             .env("IPCQ_DIR", self.queues())
+            .envs(
+                self.database
+                    .iter()
+                    .flat_map(|url| [("IPCQ_DIR", url.as_str()), ("IPCQ_REDIS_PRESENCE", self.presence)]),
+            )
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -208,6 +246,18 @@ impl Sandbox {
         let rest = self.ok(&format!("get {queue} --all --timeout 5s"));
         assert!(rest.ends_with("still-works\n"), "{rest}");
         self.is_sound(queue);
+    }
+
+    /// Waits until it is known that processes which were killed are dead. On this machine the next command knows.
+    pub(crate) fn until_deaths_are_known(&self, queue: &str) {
+        if self.database.is_none() {
+            return;
+        }
+        until("the dead hold nothing", || {
+            let holders = self.stat(queue, "holders");
+            let holders = holders.as_array().expect("a list").iter().map(|holder| holder["pid"].to_string());
+            holders.into_iter().all(|pid| Path::new("/proc").join(pid).exists())
+        });
     }
 
     /// The figure `key` of `ipcq stat --json`.

@@ -33,6 +33,7 @@ mod make;
 mod manual_sections;
 mod many;
 mod odd_messages;
+mod on_redis;
 mod other_users;
 mod peek;
 mod places;
@@ -42,8 +43,12 @@ mod progress;
 mod readme;
 mod reboot;
 mod recovery;
+mod redis_faults;
+mod redis_network;
+mod redis_storm;
 mod removal;
 mod seeing;
+mod server;
 mod signals;
 // Where the tracer knows how system calls are done.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

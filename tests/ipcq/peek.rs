@@ -1,6 +1,6 @@
 //! A peek shows what is in a queue and changes nothing.
 
-use crate::harness::Sandbox;
+use crate::harness::{Sandbox, differs};
 use serde_json::{Value, json};
 
 fn objects(sandbox: &Sandbox, arguments: &str) -> Vec<Value> {
@@ -57,11 +57,15 @@ fn what_is_due_is_where_it_belongs() {
     let (consumer, _reader) = sandbox.stuck("get jobs");
     consumer.signal("KILL");
     consumer.end();
+    sandbox.until_deaths_are_known("jobs");
     assert_eq!(sandbox.ok("peek jobs"), "a\nb\n");
 }
 
 #[test]
 fn each_shelf_shows_its_own() {
+    if differs("The owner of a lease") {
+        return;
+    }
     let sandbox = Sandbox::new();
     sandbox.ok("create jobs --max-attempts 1");
     sandbox.ok("put jobs a b c d");
@@ -117,6 +121,9 @@ fn each_shelf_shows_its_own() {
 
 #[test]
 fn the_leased_are_named_by_what_ends_their_lease() {
+    if differs("The owner of a lease") {
+        return;
+    }
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.ok("put jobs a");
     sandbox.ok("get jobs --lease 1h");

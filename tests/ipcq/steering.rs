@@ -101,6 +101,7 @@ fn a_message_is_in_one_of_two_queues_whenever_the_mover_is_killed() {
         (from, to) = (to, from);
         killed >= KILLS
     });
+    ["here", "there"].iter().for_each(|queue| sandbox.until_deaths_are_known(queue));
     let all = sandbox.ok("get here -a") + &sandbox.ok("get there -a");
     let mut numbers: Vec<usize> = all.lines().map(|line| line.parse().unwrap()).collect();
     numbers.sort_unstable();
@@ -129,6 +130,7 @@ fn a_dead_message_is_in_one_of_two_queues_whenever_the_mover_is_killed() {
         sandbox.stat("here", "dead") == 0
     });
     assert!(killed > 0, "nobody has been killed");
+    ["here", "there"].iter().for_each(|queue| sandbox.until_deaths_are_known(queue));
     let mut numbers: Vec<usize> = sandbox.ok("get there -a").lines().map(|line| line.parse().unwrap()).collect();
     numbers.sort_unstable();
     assert!(numbers.iter().copied().eq(1..=COUNT), "{} of {COUNT}", numbers.len());

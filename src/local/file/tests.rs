@@ -19,6 +19,7 @@ const STRANGER: u32 = 12345;
 fn place(directory: &Path) -> Place {
     Place::from(&Surroundings {
         ipcq_dir: Some(directory.into()),
+        access: Default::default(),
         tmpdir: None,
         uid: geteuid().as_raw(),
         shared_memory: "/missing".into(),
@@ -35,7 +36,13 @@ fn on_the_path(path: &Path) -> SegmentFile {
 
 /// A queue in the default directory, whose parent is `memory`.
 fn private(memory: &TempDir, name: &str) -> SegmentFile {
-    let surroundings = Surroundings { ipcq_dir: None, tmpdir: None, uid: 7, shared_memory: memory.path().into() };
+    let surroundings = Surroundings {
+        ipcq_dir: None,
+        access: Default::default(),
+        tmpdir: None,
+        uid: 7,
+        shared_memory: memory.path().into(),
+    };
     SegmentFile::new(&Place::from(&surroundings), &Address::parse(OsStr::new(name)).unwrap())
 }
 

@@ -27,6 +27,7 @@ impl Queues {
         let directory = make(memory).or_else(|_| make(&std::env::temp_dir())).expect("a temporary directory");
         let place = Place::from(&Surroundings {
             ipcq_dir: Some(directory.path().join("queues").into()),
+            access: Default::default(),
             tmpdir: None,
             uid: 0,
             shared_memory: PathBuf::from("/dev/shm"),

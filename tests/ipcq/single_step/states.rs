@@ -289,7 +289,13 @@ pub(crate) fn torn(sandbox: &Sandbox) -> State {
 /// A directory of queues.
 pub(crate) fn place(directory: PathBuf) -> Place {
     let ipcq_dir = Some(directory.into());
-    Place::from(&Surroundings { ipcq_dir, tmpdir: None, uid: 0, shared_memory: PathBuf::new() })
+    Place::from(&Surroundings {
+        ipcq_dir,
+        access: Default::default(),
+        tmpdir: None,
+        uid: 0,
+        shared_memory: PathBuf::new(),
+    })
 }
 
 pub(crate) fn address(name: &str) -> Address {

@@ -1,0 +1,10 @@
+-- Makes the queue. ARGV: uuid, client, then fields of meta and their values.
+if call('EXISTS', meta) == 1 then
+  if call('HGET', meta, 'version') ~= VERSION then
+    return { 'version', call('HGET', meta, 'version') or '' }
+  end
+  return { 'exists' }
+end
+call('HSET', meta, 'version', VERSION, 'uuid', ARGV[1], 'created', whole(now), 'next_id', 1, unpack(ARGV, 3))
+wake('made')
+return { 'made' }

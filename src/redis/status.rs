@@ -1,0 +1,99 @@
+//! The figures, and who takes part.
+
+use super::reply::Reply;
+use super::{RedisQueue, script};
+use crate::error::Result;
+use crate::queue::{Deadline, Holding, Participants, Status};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+impl RedisQueue {
+    /// The figures, the id of the next message that is put, and, if that is wanted, who takes part.
+    pub(super) fn look(&mut self, participants: bool, deadline: Deadline) -> Result<(Status, u64, Participants)> {
+        let wanted: &[u8] = if participants { b"1" } else { b"0" };
+        let mut reply = self.call(&script::STATUS, &[wanted], deadline)?;
+        self.expect(&reply, "status")?;
+        let undecided = reply.list();
+        let next = reply.signed();
+        self.note_next_event(next);
+        let mut status = Status {
+            path: PathBuf::from(self.remote.shown()),
+            ready: reply.number(),
+            leased: reply.number(),
+            delayed: reply.number(),
+            dead: reply.number(),
+            bytes: reply.number(),
+            capacity: reply.number(),
+            max_items: Some(reply.number()).filter(|most| *most > 0),
+            durable: false,
+            closed: reply.flag(),
+            puts_paused: reply.flag(),
+            gets_paused: reply.flag(),
+            put: reply.number(),
+            got: reply.number(),
+            returned: reply.number(),
+            expired: reply.number(),
+            died: reply.number(),
+            purged: reply.number(),
+            high_water: reply.number(),
+            producers: reply.number(),
+            put_rate: reply.number() as f64 / 1000.0,
+            got_rate: reply.number() as f64 / 1000.0,
+            oldest: None,
+            created: UNIX_EPOCH,
+        };
+        let oldest = reply.signed();
+        status.created = UNIX_EPOCH + Duration::from_micros(reply.number());
+        let next_id = reply.number();
+        let clock = Clock::new(reply.number());
+        status.oldest = u64::try_from(oldest).ok().map(|put_at| clock.ours(put_at));
+        let participants = participants_in(reply.list());
+        self.decide(undecided)?;
+        Ok((status, next_id, participants))
+    }
+}
+
+/// Who takes part, as an answer lists them: what is known of each, messages, and for how long they have been held.
+fn participants_in(mut owners: Reply) -> Participants {
+    let mut participants = Participants::default();
+    while !owners.is_over() {
+        let (produces, pid) = known(&owners.text());
+        let (messages, held_for) = (owners.number(), Duration::from_micros(owners.number()));
+        let since = SystemTime::now().checked_sub(held_for).unwrap_or(UNIX_EPOCH);
+        if messages > 0 {
+            participants.holders.push(Holding { pid, lives: true, messages, since });
+        }
+        if produces {
+            participants.producers.push(pid);
+        }
+    }
+    participants
+}
+
+/// What is known of an owner, as [`super::presence::what_is_known_of_us`] says it: whether it produces, and its number.
+pub(super) fn known(text: &str) -> (bool, u32) {
+    let pid = text.get(1..).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    (text.starts_with('1'), pid.unwrap_or(0))
+}
+
+/// From the server's clock to ours.
+pub(super) struct Clock {
+    server_now: u64,
+}
+
+impl Clock {
+    /// `server_now`: what the server's clock has just read, in microseconds since the epoch.
+    pub(super) fn new(server_now: u64) -> Self {
+        Clock { server_now }
+    }
+
+    /// When that is, or was, by our clock.
+    pub(super) fn ours(&self, time: u64) -> SystemTime {
+        let now = SystemTime::now();
+        let at = match time.checked_sub(self.server_now) {
+            Some(ahead) => now.checked_add(Duration::from_micros(ahead)),
+            None => now.checked_sub(Duration::from_micros(self.server_now - time)),
+        };
+        at.unwrap_or(now)
+    }
+}
