@@ -52,20 +52,22 @@ pub(crate) fn draw(rows: &[Row], machine: &str) -> String {
         draw_row(&mut body, row, y, &place);
         y += ROW;
     }
-    let height = y + 16.0;
+    let height = y + 32.0;
     let mut picture = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
          <style>{STYLE}</style>\n<rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
     );
-    text(&mut picture, 16.0, 28.0, "title", "start", "How many times as fast ipcq is");
+    text(&mut picture, 16.0, 28.0, "title", "start", "How many times as fast, or as small, ipcq is");
     text(&mut picture, 16.0, 48.0, "dim", "start", machine);
     let legend = "blue: ipcq is faster; orange: it is slower; a mark across: what we want, ✓ reached, ✗ missed";
     text(&mut picture, 16.0, 66.0, "dim", "start", legend);
     for decade in least as i32..=most as i32 {
         let x = place(10_f64.powi(-decade));
         let class = if decade == 0 { "one" } else { "line" };
-        line(&mut picture, class, x, TOP, height - 10.0);
-        text(&mut picture, x, TOP - 6.0, "dim", "middle", &format!("{}×", 10_f64.powi(decade)));
+        line(&mut picture, class, x, TOP, y + 8.0);
+        for y in [TOP - 6.0, y + 24.0] {
+            text(&mut picture, x, y, "dim", "middle", &format!("{}×", 10_f64.powi(decade)));
+        }
     }
     picture + &body + "</svg>\n"
 }
