@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// One queue.
 #[derive(Args, Debug, Default)]
 pub(super) struct QueueArgument {
-    /// The queue: a name, or a path with a '/'
+    /// The queue: a name, a path with a '/', or a redis:// URL
     #[arg(value_name = "QUEUE", add = ArgValueCompleter::new(completions::queues))]
     queue: OsString,
 }
@@ -34,7 +34,7 @@ impl QueueArgument {
 /// One or more queues.
 #[derive(Args, Debug, Default)]
 pub(super) struct QueueArguments {
-    /// The queues: names, or paths with a '/'
+    /// The queues: names, paths with a '/', or redis:// URLs
     #[arg(value_name = "QUEUE", required = true, add = ArgValueCompleter::new(completions::queues))]
     queues: Vec<OsString>,
 }

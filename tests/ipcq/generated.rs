@@ -161,7 +161,8 @@ fn see_also(name: &str, related: &[&str]) -> String {
     let mut entries: Vec<_> = pages.iter().map(|page| format!(".BR {} (1)", escaped(page))).collect();
     if name == "ipcq" {
         entries.extend(
-            [".BR ipcq\\-segment (5)", ".BR ipcq\\-guarantees (7)", ".BR ipcq\\-tutorial (7)"].map(str::to_owned),
+            [".BR ipcq\\-segment (5)", ".BR ipcq\\-guarantees (7)", ".BR ipcq\\-redis (7)", ".BR ipcq\\-tutorial (7)"]
+                .map(str::to_owned),
         );
     }
     format!(".SH SEE ALSO\n{}\n", entries.join(",\n"))

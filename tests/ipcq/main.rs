@@ -43,6 +43,7 @@ mod progress;
 mod readme;
 mod reboot;
 mod recovery;
+mod redis_and_local;
 mod redis_faults;
 mod redis_network;
 mod redis_storm;

@@ -109,6 +109,10 @@ Whatever has a \(oq/\(cq in it is the path of the file itself: \fI./jobs\fR or \
 Such a queue can be on a disk, and is then still there after a reboot.
 Its directory has to exist; that of named queues is made when it is missing.
 .PP
+A URL like \fIredis://host:6379/0/jobs\fR is a queue on a Redis or Valkey server, which several machines can share.
+With \fIredis://host:6379/0\fR in \fB$IPCQ_DIR\fR all names are queues there; see
+.BR ipcq\-redis (7).
+.PP
 The directory of named queues is made with mode 0700, and a queue with mode 0600 unless
 \fBipcq create \-\-mode\fR says otherwise.
 A queue of somebody else is used only if it is shared with a group of yours and is neither in the default
@@ -156,12 +160,16 @@ When whoever reads the output has gone, it dies quietly of SIGPIPE.
 .SH ENVIRONMENT
 .TP
 .B IPCQ_DIR
-The directory of named queues; best given from the root on, or it depends on the directory in which a
-script is started.
+The directory of named queues, or the URL of a database on a server; a directory is best given from the root on, or it
+depends on the directory in which a script is started.
 Empty is the same as not set.
 .TP
 .B TMPDIR
 Takes the place of \fI/tmp\fR on systems without \fI/dev/shm\fR.
+.TP
+.BR IPCQ_REDIS_PASSWORD \", \" IPCQ_REDIS_PASSWORD_FILE \", \" IPCQ_REDIS_PRESENCE
+What queues on servers need to know; see
+.BR ipcq\-redis (7).
 .TP
 .B IPCQ_COMPLETE
 Set by the completion scripts when they ask for completions.

@@ -1,6 +1,7 @@
 //! Every command in README.md does what is written there, in every shell that it may be pasted into.
 
 use crate::harness::{Sandbox, have};
+use crate::server::Server;
 use std::path::Path;
 
 /// A block of code: what is written after its first three backticks, and its lines.
@@ -37,6 +38,15 @@ fn the_recipes_print_what_is_written_after_them() {
 }
 
 #[test]
+fn what_is_said_of_servers_works() {
+    let Some(server) = Server::start("") else { return };
+    let port = server.listen().to_string();
+    let block = blocks().into_iter().find(|block| block.kind == "sh server").expect("the README has it");
+    let done = Sandbox::new().sh(&block.text.replace("6379", &port));
+    assert_eq!((done.code, done.text(), done.err.as_str()), (0, "Dear reader\n", ""));
+}
+
+#[test]
 fn what_cron_is_told_to_run_works() {
     let blocks = blocks();
     let tables: Vec<_> = blocks.iter().filter(|block| block.kind == "crontab").collect();
@@ -62,7 +72,7 @@ fn ci_installs_and_tests_as_the_readme_says() {
 #[test]
 fn every_kind_of_block_is_checked() {
     for block in blocks() {
-        let known = ["sh", "sh install", "sh test", "text", "make", "crontab"];
+        let known = ["sh", "sh install", "sh server", "sh test", "text", "make", "crontab"];
         assert!(known.contains(&block.kind.as_str()), "nothing checks the block '{}':\n{}", block.kind, block.text);
     }
 }
