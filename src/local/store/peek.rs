@@ -5,6 +5,7 @@ use super::super::memory::{Memory, ReadMemory};
 use super::dead;
 use super::frame::{Record, State};
 use super::owners::identity;
+use super::take::check_payload;
 use super::tree::{Tree, each_in_order};
 use super::units::each_piece;
 use super::{Fault, Result, Store, damaged};
@@ -108,9 +109,7 @@ fn show_some<M: ReadMemory>(memory: &M, unit: u32, record: &Record, most: usize,
         memory.append(offset, length, &mut payload);
         Ok(true)
     })?;
-    if crc32fast::hash(&payload) != record.checksum() {
-        return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
-    }
+    check_payload(unit, record, &payload)?;
     let owner = record.owner().checked_sub(1).filter(|owner| *owner < format::OWNER_ENTRIES);
     let holder = owner.map(|owner| identity(memory, owner).pid);
     let reason = match record.state() {

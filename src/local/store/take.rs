@@ -165,7 +165,9 @@ impl<M: Memory> Store<M> {
     /// lock: what is leased does not change.
     pub(crate) fn read(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
         let start = buffer.len();
-        let checked = self.append_payload(lease, buffer).and_then(|()| check_payload(lease, &buffer[start..]));
+        let checked = self
+            .append_payload(lease, buffer)
+            .and_then(|()| check_payload(lease.unit, &lease.record, &buffer[start..]));
         if checked.is_err() {
             buffer.truncate(start);
         }
@@ -186,8 +188,8 @@ impl<M: Memory> Store<M> {
     }
 }
 
-fn check_payload(lease: &Lease, payload: &[u8]) -> Result<()> {
-    let Lease { unit, record } = lease;
+/// Whether this is the payload of the frame in `unit`, and has as many messages.
+pub(super) fn check_payload(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
     if payload.len() as u64 != record.length() || crc32fast::hash(payload) != record.checksum() {
         return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
     }

@@ -51,8 +51,10 @@ fn messages_are_not_delivered_in_another_number_than_they_were_put() {
         sandbox.ok("put jobs one two three");
         change(&sandbox, |bytes, record| mutate::set(bytes, record + MESSAGE_COUNT, &count.to_ne_bytes()));
         change(&sandbox, |bytes, _| mutate::set(bytes, CONTROL + 48, &u64::from(count).to_ne_bytes()));
-        let done = sandbox.run("get jobs --all");
-        assert!(done.refusal(2).contains(": message count "), "{done:?}");
+        for look in ["get jobs --all", "peek jobs"] {
+            let done = sandbox.run(look);
+            assert!(done.refusal(2).contains(": message count "), "{done:?}");
+        }
     }
 }
 

@@ -361,14 +361,15 @@ pub(super) fn judge_words(run: &Run, ended: &Ended) -> Result<(), String> {
     Ok(())
 }
 
-/// What a worker said, but for the messages that are dead or somebody else's now, and how many it was done with.
+/// The last that a worker said, but for the messages that are dead or somebody else's now, and how many it was done
+/// with: what has happened to its jobs it says before that.
 fn without_news(text: &str) -> String {
     let is_news = |line: &str| {
         line.starts_with("ipcq: message ") && line.contains(" is dead: ")
             || line.contains(" is not leased from queue ")
             || line.contains(" done, ") && line.contains(" retried, ")
     };
-    text.split_inclusive('\n').filter(|line| !is_news(line)).collect()
+    text.split_inclusive('\n').rfind(|line| !is_news(line)).unwrap_or_default().to_owned()
 }
 
 /// The fields that `verify --json` says are wrong, one at least.
