@@ -1,7 +1,7 @@
 //! What travels through a queue: runs of whole messages, and how each message ends.
 
 use crate::error::{Error, Result};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 /// How the messages of a run are told apart, and with it how a message is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
         let Some(delimiter) = framing.delimiter() else { return Run::whole(bytes) };
         let end = memchr::memrchr(delimiter, bytes).map_or(0, |last| last + 1);
         let bytes = &bytes[..end];
-        Run { bytes, framing, count: memchr_iter(delimiter, bytes).count() as u64, json: false }
+        Run { bytes, framing, count: count_delimiters(bytes, delimiter), json: false }
     }
 
     /// The same run, marked as holding JSON.
@@ -116,6 +116,11 @@ impl<'a> Run<'a> {
     pub fn after(&self, prefix: &Run<'a>) -> Run<'a> {
         Run { bytes: &self.bytes[prefix.bytes.len()..], count: self.count - prefix.count, ..*self }
     }
+}
+
+/// How often `delimiter` is in `bytes`.
+pub(crate) fn count_delimiters(bytes: &[u8], delimiter: u8) -> u64 {
+    bytecount::count(bytes, delimiter) as u64
 }
 
 /// The messages of a [`Run`], in order.

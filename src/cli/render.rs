@@ -3,7 +3,7 @@
 use super::{json, shell};
 use crate::error::Result;
 use crate::lease::LeaseId;
-use crate::message::{Framing, reserve};
+use crate::message::{Framing, count_delimiters, reserve};
 use crate::queue::{Frame, Queue};
 use std::ffi::OsStr;
 
@@ -138,7 +138,7 @@ impl Rendered {
             }
             if let Some(delimiter) = piece.delimiter {
                 let part = &self.bytes[end..written];
-                messages += memchr::memchr_iter(delimiter, part).count() as u64;
+                messages += count_delimiters(part, delimiter);
                 end += memchr::memrchr(delimiter, part).map_or(0, |last| last + 1);
             }
             break;

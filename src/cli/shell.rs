@@ -69,7 +69,7 @@ fn as_text(value: &RawValue) -> Vec<u8> {
 
 /// In single quotes nothing means anything to a shell but the single quote itself.
 fn assign(name: &str, value: &[u8], into: &mut Vec<u8>) -> Result<()> {
-    let quotes = memchr::memchr_iter(b'\'', value).count();
+    let quotes = bytecount::count(value, b'\'');
     reserve(into, (name.len() + value.len() + 3 * quotes + 4) as u64)?;
     into.extend_from_slice(name.as_bytes());
     into.extend_from_slice(b"='");

@@ -10,6 +10,7 @@ use super::transaction::{Transaction, Wake};
 use super::tree::Tree;
 use super::units::{Chain, each_piece};
 use super::{Fault, Result, Store, damaged};
+use crate::message::count_delimiters;
 use std::io;
 
 /// How much to take, and for whom.
@@ -194,7 +195,7 @@ pub(super) fn check_payload(unit: u32, record: &Record, payload: &[u8]) -> Resul
         return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
     }
     if let Some(delimiter) = record.framing().delimiter() {
-        let (count, ends) = (record.count() as usize, memchr::memchr_iter(delimiter, payload).count());
+        let (count, ends) = (u64::from(record.count()), count_delimiters(payload, delimiter));
         if ends != count || payload.last() != Some(&delimiter) {
             return damaged("message count", format!("of unit {unit} is {count}, and the payload has {ends} ends"));
         }

@@ -13,6 +13,7 @@ use super::tree::{Tree, way_to};
 use super::units::each_piece;
 use super::view::View;
 use super::{Fault, Result, damaged};
+use crate::message::count_delimiters;
 use crate::queue::Finding;
 use std::collections::HashSet;
 
@@ -338,7 +339,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
                 self.view.read(offset + at, chunk);
                 hasher.update(chunk);
                 last = chunk.last().copied();
-                ends += delimiter.map_or(0, |delimiter| memchr::memchr_iter(delimiter, chunk).count() as u64);
+                ends += delimiter.map_or(0, |delimiter| count_delimiters(chunk, delimiter));
             }
             Ok(true)
         })?;
