@@ -36,6 +36,24 @@ static SEVERAL_PROCESSORS: LazyLock<bool> = LazyLock::new(|| {
     allowed.is_ok_and(|set| (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true)).nth(1).is_some())
 });
 
+/// Tries something again and again for a moment, for at most `patience`, if there is another processor on which
+/// somebody may be about to make it succeed.
+pub(crate) fn spin_until<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    if !*SEVERAL_PROCESSORS {
+        return None;
+    }
+    let start = Instant::now();
+    while start.elapsed() < patience {
+        for _ in 0..SPINS_PER_LOOK {
+            std::hint::spin_loop();
+        }
+        if let Some(done) = attempt() {
+            return Some(done);
+        }
+    }
+    None
+}
+
 /// Turns of a spin between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
 

@@ -3,6 +3,7 @@
 
 use super::format::{OWNER_BYTES, owner_offset};
 use super::lock_holders::Locker;
+use crate::wait;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use std::fs::File;
@@ -16,6 +17,10 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(250);
 /// How long those who only look try before they find out who has locked a queue: an operation takes less.
 const A_MOMENT: Duration = Duration::from_micros(500);
 
+/// How long others hold the lock while they work; who holds it longer has lost the processor. Being put to sleep and
+/// woken takes longer than most holds, and whoever unlocks has to do the waking.
+const LONGEST_HOLD: Duration = Duration::from_micros(20);
+
 /// Longest pause between two tries while waiting with a deadline.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 
@@ -25,6 +30,16 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// # Errors
 /// Those of flock(2).
 pub(super) fn acquire(file: &File, deadline: Option<Instant>) -> io::Result<bool> {
+    if try_acquire(file)? {
+        return Ok(true);
+    }
+    let tried_again = wait::spin_until(LONGEST_HOLD, || match try_acquire(file) {
+        Ok(false) => None,
+        locked_or_failed => Some(locked_or_failed),
+    });
+    if let Some(locked) = tried_again {
+        return locked;
+    }
     let Some(deadline) = deadline else {
         loop {
             match fs2::FileExt::lock_exclusive(file) {
