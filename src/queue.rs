@@ -210,7 +210,7 @@ pub trait Queue {
     fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64>;
 
     /// Leases ready messages, which [`Queue::frames`] then lists. What was leased before must have been
-    /// settled. If there are none and `watch` is set, [`Queue::watch`] tells when to look again.
+    /// settled, or be about to be ([`Queue::settle_at_next_take`]). If there are none and `watch` is set, [`Queue::watch`] tells when to look again.
     ///
     /// # Errors
     /// `Removed`, and whatever prevents looking.
@@ -231,6 +231,15 @@ pub trait Queue {
     /// # Errors
     /// Whatever prevents it; the messages are then delivered again.
     fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()>;
+
+    /// The same with `stay`, but the queue may leave it to the next take and do it at one go with that. Whatever is asked
+    /// of it in between finds the messages leased; a queue that is dropped settles them.
+    ///
+    /// # Errors
+    /// Those of [`Queue::settle`].
+    fn settle_at_next_take(&mut self, delivered: u64, deadline: Deadline) -> Result<()> {
+        self.settle(delivered, true, deadline)
+    }
 
     /// Keeps the leases of the first `kept` messages, which were taken singly, on these terms; the others are
     /// ready again in their old place. With `stay`, further takes are to be expected soon.

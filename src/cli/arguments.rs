@@ -44,6 +44,10 @@ impl QueueArguments {
         QueueArguments { queues: vec![queue] }
     }
 
+    pub(super) fn is_one(&self) -> bool {
+        self.queues.len() == 1
+    }
+
     pub(super) fn addresses(&self) -> Result<Vec<Address>> {
         self.queues.iter().map(|queue| Address::parse(queue)).collect()
     }

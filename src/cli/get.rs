@@ -205,6 +205,11 @@ impl Get {
     /// Ends or keeps the leases of the first `written` messages, and ends those of the others.
     fn let_go(&self, queue: &mut dyn Queue, keeping: Option<&mut Keeping>, written: u64, stay: bool) -> Result<Exit> {
         let Some(keeping) = keeping else {
+            if stay && !self.at_most_once && self.queues.is_one() {
+                // The next take is about to come, and of this queue.
+                let settled = queue.settle_at_next_take(written, self.deadline_to_settle());
+                return settled.map(|()| Exit::Done).map_err(delivered_again);
+            }
             return self.settle(queue, written, stay).map(|()| Exit::Done);
         };
         let leases = queue.frames().iter().map(|frame| LeaseId { message: frame.first_id, attempt: frame.handed_out });

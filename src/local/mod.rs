@@ -58,8 +58,11 @@ const LOOK_AGAIN: Duration = Duration::from_nanos(store::LOOK_AGAIN);
 /// How long a large queue stays empty before its storage is given back.
 const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
 /// How long a process that stays may go on without noticing that its queue's file was unlinked or truncated
-/// by hand.
-const LOOK_AT_FILE: Duration = Duration::from_millis(50);
+/// by hand, in nanoseconds.
+const LOOK_AT_FILE: u64 = 50_000_000;
+
+/// How long a queue that is dropped waits for the lock to settle what was delivered.
+const PATIENCE_TO_SETTLE: Duration = Duration::from_secs(10);
 
 /// A run of at least this many bytes comes from a stream that moves in bulk.
 const STREAMED_RUN: usize = 32 << 10;
@@ -75,6 +78,8 @@ pub struct LocalQueue {
     owner: Option<u32>,
     leases: Vec<Lease>,
     frames: Vec<Frame>,
+    /// The next take ends the leases first: so many of their messages were delivered.
+    delivered: Option<u64>,
     /// When dead owners were last looked for.
     owners_checked: Option<Instant>,
     /// What the data wake word read when the last take with `watch`, or without, found nothing.
@@ -82,8 +87,12 @@ pub struct LocalQueue {
     /// What the wake words read when we were counted among those who wait for data, and for space.
     counted_for_data: Option<u32>,
     counted_for_space: Option<u32>,
-    /// When the file was last seen to have a name and to be as long as it should be.
-    file_checked: Option<Instant>,
+    /// This process.
+    pid: u32,
+    /// What the clock read when the queue was locked last, in nanoseconds since the Unix epoch.
+    clock: u64,
+    /// What it read when the file was last seen to have a name and to be as long as it should be.
+    file_checked: Option<u64>,
     /// Takes that found nothing since the last that found something.
     idle_looks: u32,
     /// We count as a producer.
@@ -167,7 +176,7 @@ impl LocalQueue {
         // they look again, while a marked file that is still there would serve nobody.
         segment.unlink()?;
         if let Ok(mut queue) = Self::on(segment, address, file) {
-            queue.file_checked = Some(Instant::now());
+            queue.file_checked = Some(now());
             // The queue is gone in any case; those who cannot be told will notice.
             let _ = queue
                 .locked(Some(Instant::now()), |queue| queue.store.mark_removed().map_err(|fault| queue.fault(fault)));
@@ -193,10 +202,13 @@ impl LocalQueue {
             owner: None,
             leases: Vec::new(),
             frames: Vec::new(),
+            delivered: None,
             owners_checked: None,
             seen: 0,
             counted_for_data: None,
             counted_for_space: None,
+            pid: std::process::id(),
+            clock: 0,
             file_checked: None,
             idle_looks: 0,
             produces: false,
@@ -232,8 +244,9 @@ impl LocalQueue {
     fn catch_up(&mut self) -> Result<()> {
         let truncated =
             || Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() };
-        let now = Instant::now();
-        if self.file_checked.is_none_or(|checked| now - checked > LOOK_AT_FILE) {
+        self.clock = now();
+        // A clock that was set back wraps around here, and is looked at as well.
+        if self.file_checked.is_none_or(|checked| self.clock.wrapping_sub(checked) > LOOK_AT_FILE) {
             let length = file::length_if_named(self.store.memory().file());
             let Some(length) = length.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))?
             else {
@@ -243,7 +256,7 @@ impl LocalQueue {
             if length < self.store.memory().load(format::GROWN) {
                 return Err(self.fault(truncated()));
             }
-            self.file_checked = Some(now);
+            self.file_checked = Some(self.clock);
         }
         if let Err(error) = self.store.reach() {
             return Err(match error.kind() {
@@ -279,7 +292,7 @@ impl LocalQueue {
 
     fn lease(&mut self, want: Want, owner: u32) -> Result<store::Taken> {
         let Want { messages, bytes, singly } = want;
-        let want = store::Want { messages, bytes, singly, owner, pid: std::process::id(), now: now() };
+        let want = store::Want { messages, bytes, singly, owner, pid: self.pid, now: self.clock };
         self.store.take(&want, &mut self.leases).map_err(|fault| self.fault(fault))
     }
 
@@ -326,7 +339,7 @@ impl LocalQueue {
 
     /// Puts what there is room for, or notes that we wait for room.
     fn put_locked(&mut self, run: &Run<'_>, together: bool, wait: bool) -> Result<Option<u64>> {
-        let put = self.store.put(run, together, now()).map_err(|fault| self.fault(fault))?;
+        let put = self.store.put(run, together, self.clock).map_err(|fault| self.fault(fault))?;
         match put {
             store::Put::Done(count) => {
                 self.show_waiting(None);
@@ -343,6 +356,13 @@ impl LocalQueue {
                 Ok(None)
             }
         }
+    }
+
+    fn settle_locked(&mut self, delivered: u64, stay: bool) -> Result<()> {
+        let Some(owner) = self.owner else { return Ok(()) };
+        let settled = self.store.settle(owner, &self.leases, delivered, !stay, self.clock);
+        let settled = settled.and_then(|()| if stay { Ok(()) } else { self.store.trim() });
+        settled.map_err(|fault| self.fault(fault))
     }
 
     fn note_that_we_wait_for_space(&mut self) {
@@ -362,6 +382,16 @@ impl LocalQueue {
 
     fn watch_space(&self) -> Option<Watch<'_>> {
         self.store.memory().atomic32(format::SPACE_WAKE).map(|word| Watch::new(word, self.seen))
+    }
+}
+
+impl Drop for LocalQueue {
+    fn drop(&mut self) {
+        if let Some(delivered) = self.delivered {
+            // There was no next take. What cannot be settled now is delivered again.
+            let _ = self.settle(delivered, false, Some(Instant::now() + PATIENCE_TO_SETTLE));
+        }
+        self.cease_to_produce();
     }
 }
 
@@ -405,9 +435,14 @@ impl Queue for LocalQueue {
     }
 
     fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken> {
-        self.leases.clear();
         self.frames.clear();
-        self.locked(deadline, |queue| queue.take_locked(want, watch))
+        self.locked(deadline, |queue| {
+            if let Some(delivered) = queue.delivered.take() {
+                queue.settle_locked(delivered, true)?;
+            }
+            queue.leases.clear();
+            queue.take_locked(want, watch)
+        })
     }
 
     fn frames(&self) -> &[Frame] {
@@ -428,20 +463,23 @@ impl Queue for LocalQueue {
     }
 
     fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()> {
-        let (leases, Some(owner)) = (std::mem::take(&mut self.leases), self.owner) else { return Ok(()) };
         self.frames.clear();
-        let result = self.locked(deadline, |queue| {
-            let settled = queue.store.settle(owner, &leases, delivered, !stay, now());
-            let settled = settled.and_then(|()| if stay { Ok(()) } else { queue.store.trim() });
-            settled.map_err(|fault| queue.fault(fault))
-        });
+        self.delivered = None;
+        if self.owner.is_none() {
+            return Ok(());
+        }
+        let result = self.locked(deadline, |queue| queue.settle_locked(delivered, stay));
+        self.leases.clear();
         if !stay {
             self.forget_entry();
         }
-        // The vector is kept: a stream settles thousands of times.
-        self.leases = leases;
-        self.leases.clear();
         result
+    }
+
+    fn settle_at_next_take(&mut self, delivered: u64, _: Deadline) -> Result<()> {
+        self.frames.clear();
+        self.delivered = Some(delivered);
+        Ok(())
     }
 
     fn keep(&mut self, kept: u64, terms: Terms, stay: bool, deadline: Deadline) -> Result<()> {
@@ -611,7 +649,7 @@ impl LocalQueue {
 
     /// Does what is due by now.
     fn look_at_clock(&mut self) -> Result<()> {
-        self.store.look_at_clock(now()).map_err(|fault| self.fault(fault))
+        self.store.look_at_clock(self.clock).map_err(|fault| self.fault(fault))
     }
 
     /// How long it is until a lease runs out, or a delayed message becomes ready.
@@ -622,7 +660,7 @@ impl LocalQueue {
     }
 
     fn counts(&mut self) -> Result<store::Counts> {
-        self.store.counts(now()).map_err(|fault| self.fault(fault))
+        self.store.counts(self.clock).map_err(|fault| self.fault(fault))
     }
 }
 

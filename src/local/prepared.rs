@@ -3,7 +3,7 @@
 
 use super::file::SegmentFile;
 use super::store::{Prepare, Put};
-use super::{LocalQueue, lock, now};
+use super::{LocalQueue, lock};
 use crate::elsewhere;
 use crate::error::{Error, Result};
 use crate::lease::{LeaseId, Source};
@@ -60,8 +60,8 @@ impl LocalQueue {
                 self.name
             )));
         };
-        let prepare = Prepare { source, owner, pid: std::process::id() };
-        let (put, prepared) = self.store.prepare(run, &prepare, now()).map_err(|fault| self.fault(fault))?;
+        let prepare = Prepare { source, owner, pid: self.pid };
+        let (put, prepared) = self.store.prepare(run, &prepare, self.clock).map_err(|fault| self.fault(fault))?;
         match put {
             Put::Done(_) => self.show_waiting(None),
             Put::Closed => return Err(Error::Closed { name: self.name.clone() }),

@@ -30,12 +30,10 @@ impl LocalQueue {
             }
         })
     }
-}
 
-impl Drop for LocalQueue {
     /// The end of a producer is news at once, if it is an orderly one. Of any other, those who wait hear
     /// when they look again.
-    fn drop(&mut self) {
+    pub(super) fn cease_to_produce(&mut self) {
         if let (true, Some(owner)) = (self.produces, self.owner) {
             // A queue that is gone or damaged has no end to hear of.
             let _ = self.locked(Some(Instant::now()), |queue| {
