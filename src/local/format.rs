@@ -337,8 +337,13 @@ fn field<const N: usize>(bytes: &[u8; STAMP_BYTES], offset: u64) -> [u8; N] {
 
 /// Where the link of `unit` is: in the table that starts its group.
 pub(crate) fn link_offset(unit: u32) -> u64 {
-    let table = unit & !(UNITS_PER_GROUP - 1);
+    let table = link_table(unit);
     u64::from(table) * UNIT + u64::from(unit - table) * 4
+}
+
+/// The unit that holds the link of `unit`, and those of the others of its group.
+pub(crate) fn link_table(unit: u32) -> u32 {
+    unit & !(UNITS_PER_GROUP - 1)
 }
 
 /// Where `unit` starts.
@@ -348,7 +353,7 @@ pub(crate) fn unit_offset(unit: u32) -> u64 {
 
 /// Whether `unit` holds the links of its group and so is never handed out.
 pub(crate) fn is_link_table(unit: u32) -> bool {
-    unit.is_multiple_of(UNITS_PER_GROUP)
+    link_table(unit) == unit
 }
 
 /// Where the entry of an owner is.

@@ -29,8 +29,12 @@ impl OwnersInUse {
 
     /// Whether any entry is in use but that of `own`.
     pub(crate) fn others(self, own: Option<u32>) -> impl Iterator<Item = u32> {
-        let others = self.0 & !own.map_or(0, |own| 1 << own);
-        (0..OWNER_ENTRIES).filter(move |owner| others & (1 << owner) != 0)
+        let mut others = self.0 & !own.map_or(0, |own| 1 << own);
+        std::iter::from_fn(move || {
+            let owner = others.trailing_zeros();
+            others &= others.wrapping_sub(1);
+            (owner < OWNER_ENTRIES).then_some(owner)
+        })
     }
 
     /// Entries that are not in use.

@@ -11,7 +11,7 @@
 //! see the change if it happens; waking after it would leave a gap in which a kill loses the wake-up.
 
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
-use super::super::memory::Memory;
+use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
 use super::log::{self, Log};
 use super::{Fault, Result, damaged};
@@ -41,9 +41,46 @@ struct Touched {
     fresh: bool,
 }
 
-/// Buffers that live as long as the store, so that a transaction allocates nothing.
+/// The control words, as a transaction found them or wants them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Control([u64; CONTROL_WORDS]);
+
+impl Default for Control {
+    fn default() -> Self {
+        Control([0; CONTROL_WORDS])
+    }
+}
+
+impl Control {
+    fn load<M: ReadMemory>(memory: &M) -> Self {
+        // At one go: nobody changes them while we hold the lock.
+        let mut bytes = [0; CONTROL_WORDS * 8];
+        memory.read(CONTROL, &mut bytes);
+        let mut control = Control::default();
+        for (word, bytes) in control.0.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        control
+    }
+
+    /// Calls `changed` with the offset and the value of each word that is another one in `before`.
+    fn changes_since(&self, before: &Control, mut changed: impl FnMut(u64, u64)) {
+        // Few change, so it pays to compare several at a time.
+        const STEP: usize = 8;
+        let steps = self.0.as_chunks::<STEP>().0.iter().zip(before.0.as_chunks::<STEP>().0);
+        for (step, (now, before)) in steps.enumerate().filter(|(_, (now, before))| now != before) {
+            for place in (0..STEP).filter(|place| now[*place] != before[*place]) {
+                changed(CONTROL + (step * STEP + place) as u64 * 8, now[place]);
+            }
+        }
+    }
+}
+
+/// Buffers that live as long as the store, so that a transaction allocates nothing and is quickly handed about.
 #[derive(Default)]
 pub(super) struct Scratch {
+    before: Control,
+    control: Control,
     records: Vec<Touched>,
     words: Vec<(u64, u64)>,
     /// What is in the redo log. What is applied comes from here: others may scribble over the log itself.
@@ -57,8 +94,6 @@ pub(super) struct Scratch {
 /// A change in the making. Dropped without [`Transaction::commit`], it never was.
 pub(super) struct Transaction<'a, M> {
     pub(super) memory: &'a mut M,
-    before: [u64; CONTROL_WORDS],
-    control: [u64; CONTROL_WORDS],
     scratch: &'a mut Scratch,
     wake_data: Wake,
     wake_space: Wake,
@@ -88,13 +123,10 @@ impl<'a, M: Memory> Transaction<'a, M> {
         if durable {
             scratch.set_before.extend(Log::of(memory.load32(format::COMMIT), true).links(memory));
         }
-        let mut control = [0; CONTROL_WORDS];
-        for field in CONTROL_FIELDS {
-            control[control_index(field.offset)] = memory.load(field.offset);
-        }
+        scratch.before = Control::load(memory);
+        scratch.control = scratch.before;
         let (wake_data, wake_space, wake_finished) = (Wake::None, Wake::None, Wake::None);
-        let transaction =
-            Transaction { memory, before: control, control, scratch, wake_data, wake_space, wake_finished, durable };
+        let transaction = Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable };
         transaction.check_bounds()?;
         Ok(transaction)
     }
@@ -116,7 +148,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// The control word at `offset`.
     pub(super) fn get(&self, offset: u64) -> u64 {
-        self.control[control_index(offset)]
+        self.scratch.control.0[control_index(offset)]
     }
 
     /// A control word that holds a unit's number, or 0 for none.
@@ -129,7 +161,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 
     pub(super) fn set(&mut self, offset: u64, value: u64) {
-        self.control[control_index(offset)] = value;
+        self.scratch.control.0[control_index(offset)] = value;
     }
 
     pub(super) fn add(&mut self, offset: u64, amount: u64) {
@@ -208,6 +240,11 @@ impl<'a, M: Memory> Transaction<'a, M> {
         self.scratch.records.retain(|touched| touched.unit != unit || touched.fresh || touched.now != touched.before);
     }
 
+    /// Whether links may be among the words that this transaction sets.
+    pub(super) fn may_change_links(&self) -> bool {
+        !self.scratch.words.is_empty()
+    }
+
     /// Whether this transaction sets the word at `offset`.
     pub(super) fn has_word(&self, offset: u64) -> bool {
         self.scratch.words.iter().any(|(at, _)| *at == offset)
@@ -246,8 +283,8 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// Makes the change.
     pub(super) fn commit(self) -> Result<()> {
-        let Transaction { memory, before, control, scratch, wake_data, wake_space, wake_finished, durable } = self;
-        let Scratch { records, words, pairs, fresh_payloads, .. } = scratch;
+        let Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable } = self;
+        let Scratch { before, control, records, words, pairs, fresh_payloads, .. } = scratch;
         pairs.clear();
         for touched in records.iter() {
             let at = format::unit_offset(touched.unit);
@@ -262,12 +299,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
             }
         }
         pairs.extend_from_slice(words);
-        for field in CONTROL_FIELDS {
-            let index = control_index(field.offset);
-            if control[index] != before[index] {
-                pairs.push((field.offset, control[index]));
-            }
-        }
+        control.changes_since(before, |offset, value| pairs.push((offset, value)));
         if pairs.is_empty() {
             return Ok(());
         }

@@ -59,9 +59,7 @@ impl<M: Memory> Transaction<'_, M> {
         if reused > 0 {
             first = self.get_unit(FREE_FIRST)?;
             last = self.check_unit("first free unit", first)?;
-            for _ in 1..reused {
-                last = self.link(last)?;
-            }
+            last = self.last_of(last, reused)?;
             let rest = if reused < free { self.link(last)? } else { 0 };
             self.set(FREE_FIRST, u64::from(rest));
             self.set(FREE_COUNT, free - reused);
@@ -140,6 +138,30 @@ impl<M: Memory> Transaction<'_, M> {
         self.check_unit("link of a unit", next)
     }
 
+    /// The last of `units` units of the chain that starts with `first`.
+    fn last_of(&self, first: u32, units: u64) -> Result<u32> {
+        let mut last = first;
+        if self.may_change_links() {
+            for _ in 1..units {
+                last = self.link(last)?;
+            }
+        } else {
+            let (mut links, mut left) = (Links::default(), units);
+            loop {
+                let neighbours = links.neighbours(last, left, self.memory);
+                if left <= neighbours.units {
+                    last += left as u32 - 1;
+                    break;
+                }
+                left -= neighbours.units;
+                last = self.check_unit("link of a unit", neighbours.next)?;
+            }
+            // Its neighbours are in use if the last of them is.
+            self.check_unit("link of a unit", last)?;
+        }
+        Ok(last)
+    }
+
     /// Links a unit, at the commit.
     pub(super) fn set_link(&mut self, unit: u32, next: u32) {
         let offset = format::link_offset(unit);
@@ -172,21 +194,84 @@ impl<M: Memory> Transaction<'_, M> {
     }
 }
 
+/// So short a way is walked unit by unit: for a long one it pays to look at the links of a group together.
+const SHORT_WAY: u64 = 16;
+
+/// Units that lie one after the other, and what comes after them in their chain.
+struct Neighbours {
+    /// How many there are, the one asked for included.
+    units: u64,
+    /// What the link of the last of them names.
+    next: u32,
+}
+
+const LINKS: usize = UNITS_PER_GROUP as usize;
+
+/// The links of one group of units, copied out of the segment together: a long chain is walked in leaps, from one
+/// unit whose successor lies elsewhere to the next.
+struct Links {
+    table: u32,
+    next: [u32; LINKS],
+    /// For each unit of the group, the first from it on whose link names something else than its neighbour.
+    ends: [u8; LINKS],
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        // No table has this number.
+        Links { table: u32::MAX, next: [0; LINKS], ends: [0; LINKS] }
+    }
+}
+
+impl Links {
+    /// Units from `unit` on that lie side by side in its chain, of which `way` units are of interest.
+    fn neighbours<M: ReadMemory>(&mut self, unit: u32, way: u64, memory: &M) -> Neighbours {
+        if way <= SHORT_WAY {
+            return Neighbours { units: 1, next: memory.load32(format::link_offset(unit)) };
+        }
+        let table = format::link_table(unit);
+        if self.table != table {
+            self.read(table, memory);
+        }
+        let start = (unit - table) as usize;
+        let end = usize::from(self.ends[start]);
+        Neighbours { units: (end - start + 1) as u64, next: self.next[end] }
+    }
+
+    fn read<M: ReadMemory>(&mut self, table: u32, memory: &M) {
+        let mut bytes = [0; UNIT as usize];
+        memory.read(format::unit_offset(table), &mut bytes);
+        for (link, bytes) in self.next.iter_mut().zip(bytes.as_chunks().0) {
+            *link = u32::from_ne_bytes(*bytes);
+        }
+        let mut end = LINKS - 1;
+        for at in (0..LINKS).rev() {
+            if self.next[at] != table.wrapping_add(at as u32 + 1) {
+                end = at;
+            }
+            // The unit after the group is a table and in no chain: a link that names it is caught by whoever follows it.
+            self.ends[at] = end as u8;
+        }
+        self.table = table;
+    }
+}
+
 /// The pieces of a chain that lie together in the segment, in order.
 pub(crate) struct Pieces {
     unit: u32,
     skip: u64,
     left: u64,
-    /// Links that were followed, and a unit that was met on the way: where links lead to it again they go round in a
+    links: Links,
+    /// Pieces so far, and a unit that one of them began with: where links lead to it again they go round in a
     /// circle, which could make a payload of any length out of a small file.
-    links: u32,
+    pieces: u32,
     met: u32,
 }
 
 impl Pieces {
     /// The pieces of `length` bytes that start `skip` bytes (less than a unit) into `unit`.
     pub(crate) fn new(unit: u32, skip: u64, length: u64) -> Self {
-        Pieces { unit, skip, left: length, links: 0, met: unit }
+        Pieces { unit, skip, left: length, links: Links::default(), pieces: 0, met: unit }
     }
 
     /// The next piece as offset and length, both in bytes.
@@ -195,30 +280,25 @@ impl Pieces {
             return Ok(None);
         }
         let start = format::unit_offset(self.unit) + self.skip;
-        let mut length = UNIT - self.skip;
+        let neighbours = self.links.neighbours(self.unit, self.left / UNIT, memory);
+        let length = (neighbours.units * UNIT - self.skip).min(self.left);
         self.skip = 0;
-        while length < self.left {
-            let next = memory.load32(format::link_offset(self.unit));
-            if next < FIRST_UNIT || format::is_link_table(next) {
-                return damaged("link of a unit", format!("of unit {} is {next}", self.unit));
+        self.left -= length;
+        if self.left > 0 {
+            let last = u64::from(self.unit) + neighbours.units - 1;
+            if neighbours.next < FIRST_UNIT || format::is_link_table(neighbours.next) {
+                return damaged("link of a unit", format!("of unit {last} is {}", neighbours.next));
             }
-            if next == self.met {
-                return damaged("link of a unit", format!("of unit {} leads back to {next}", self.unit));
+            if neighbours.next == self.met {
+                return damaged("link of a unit", format!("of unit {last} leads back to {}", neighbours.next));
             }
             // Any circle is shorter than the way from one of these units to the next, in the end.
-            self.links = self.links.wrapping_add(1);
-            if self.links.is_power_of_two() {
-                self.met = next;
+            self.pieces = self.pieces.wrapping_add(1);
+            if self.pieces.is_power_of_two() {
+                self.met = neighbours.next;
             }
-            let adjoining = next == self.unit.wrapping_add(1);
-            self.unit = next;
-            if !adjoining {
-                break;
-            }
-            length += UNIT;
+            self.unit = neighbours.next;
         }
-        let length = length.min(self.left);
-        self.left -= length;
         Ok(Some((start, length)))
     }
 }
