@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 /// so that lines can be left out.
 const ONE_PAGE: usize = 4096;
 /// How often we look then.
-const LOOKS: usize = 4;
+const LOOKS: usize = 8;
 
 /// The lines of /proc/locks; where that is not mounted, none.
 pub(super) fn all_locks() -> String {

@@ -112,7 +112,17 @@ fn leases_need_no_space() {
 }
 
 #[test]
-fn every_command_on_a_read_only_file_system() {
+fn those_who_only_look_work_on_a_read_only_file_system() {
+    prints("ipcq create jobs && ipcq put jobs hello && protect && ipcq peek jobs", "hello\n");
+    for command in ["stat jobs", "ls", "verify jobs"] {
+        let script = format!("ipcq create jobs; ipcq put jobs hello; protect; ipcq {command}");
+        let Some(done) = on_small_file_system(&script) else { return };
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{command}");
+    }
+}
+
+#[test]
+fn every_command_that_changes_something_on_a_read_only_file_system() {
     for command in [
         "put jobs message",
         "put jobs message --create --timeout 0",
@@ -124,13 +134,10 @@ fn every_command_on_a_read_only_file_system() {
         "extend jobs 1 1s",
         "join jobs",
         "produce jobs -- true",
-        "peek jobs",
         "retry jobs --all",
         "purge jobs",
         "close jobs",
-        "stat jobs",
         "rm jobs",
-        "ls",
         "create other",
         "put other message --create",
     ] {
