@@ -1,6 +1,6 @@
 //! Redis servers of the tests' own, on sockets of their own, which end with whoever started them.
 
-use crate::harness::{Running, have, until};
+use crate::harness::{Running, have, shared_memory, until};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -24,7 +24,7 @@ impl Server {
             return None;
         }
         let options = options.split_whitespace().map(str::to_owned).collect();
-        let mut server = Server { directory: TempDir::new().expect("a temporary directory"), options, running: None };
+        let mut server = Server { directory: shared_memory(), options, running: None };
         server.start_again();
         Some(server)
     }
@@ -32,9 +32,9 @@ impl Server {
     /// Starts it again after [`Server::kill`], on the data that it has saved.
     pub(crate) fn start_again(&mut self) {
         let directory = self.directory.path().to_str().expect("a temporary directory has a plain name");
+        // In memory, where nobody waits for a disk: a server that is killed loses nothing there that it has saved.
         // The server ends when we do, however we end: then there is nothing more to read for the shell.
-        let script =
-            "redis-server \"$@\" < /dev/null > log 2>&1 & server=$!; echo $server > pid; read -r _; kill -KILL $server";
+        let script = "redis-server \"$@\" < /dev/null > log 2>&1 & server=$!; echo $server > pid; read -r _; kill -KILL $server 2> /dev/null";
         let mut command = Command::new("sh");
         command
             .args(["-c", script, "sh", "--port", "0", "--unixsocket", "socket", "--save", "", "--dir", directory])
@@ -52,6 +52,13 @@ impl Server {
             running.wait().expect("the shell can be waited for");
             until("the server is gone", || !self.answers());
         }
+    }
+
+    /// Ends it in good order: what it has not saved yet it saves.
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        until("the server has ended", || !self.answers());
+        self.kill();
     }
 
     /// Whether it answers, be it that it wants a password first.
