@@ -83,14 +83,14 @@ impl RedisQueue {
             return Ok(());
         }
         let (yes, no): (&[u8], &[u8]) = (b"1", b"0");
-        let delivered = delivered.to_string();
+        let (sequence, delivered) = (self.next_sequence(), delivered.to_string());
         let frames: Vec<String> = std::mem::take(&mut self.frames)
             .iter()
             .flat_map(|frame| [frame.first_id.to_string(), frame.count.to_string(), frame.handed_out.to_string()])
             .collect();
-        let mut arguments = vec![delivered.as_bytes(), if stay { yes } else { no }, no];
+        let mut arguments = vec![sequence.as_bytes(), delivered.as_bytes(), if stay { yes } else { no }];
         arguments.extend(frames.iter().map(String::as_bytes));
-        let mut reply = self.call_again(&script::SETTLE, &arguments, Some(2), deadline)?;
+        let mut reply = self.call(&script::SETTLE, &arguments, deadline)?;
         self.expect(&reply, "settled")?;
         self.is_known &= stay;
         self.presence.show(self.is_known);

@@ -1,10 +1,14 @@
 -- Ends leases that were not kept, in the order in which they were taken: the first `delivered` messages are done with,
--- the others are ready again. ARGV: uuid, client, delivered, stay, again, then id, count and attempts of each frame.
+-- the others are ready again. ARGV: uuid, client, sequence, delivered, stay, then id, count and attempts of each frame.
 local refused = open()
 if refused then
   return refused
 end
-local delivered, stay, again = tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5] == '1'
+local sequence, delivered, stay = ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+local before = remembered(sequence)
+if before then
+  return before
+end
 reserve()
 local done, returned, lost = 0, 0, 0
 for index = 6, #ARGV, 3 do
@@ -20,9 +24,7 @@ for index = 6, #ARGV, 3 do
     f.state = LEASED
   elseif not f or f.owner ~= me or f.state ~= LEASED or f.attempts ~= attempts then
     f = nil
-    if not again then
-      lost = lost + finished
-    end
+    lost = lost + finished
   end
   if f and finished == f.count then
     let_go(f)
@@ -53,4 +55,4 @@ if not stay then
 end
 note_if_drained()
 commit()
-return { 'settled', lost }
+return remember(sequence, { 'settled', lost })
