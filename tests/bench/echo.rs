@@ -52,6 +52,7 @@ impl Channel for Queues {
         self.buffer.clear();
         self.from[0].read(0, &mut self.buffer).unwrap();
         assert_eq!(self.buffer, MESSAGE);
-        self.from[0].settle(1, true, None).unwrap();
+        // As a `get --follow` does.
+        self.from[0].settle_at_next_take(1, None).unwrap();
     }
 }

@@ -59,5 +59,6 @@ fn through(queue: &mut dyn Queue, run: &Run<'_>, buffer: &mut Vec<u8>) {
     buffer.clear();
     queue.read(0, buffer).unwrap();
     assert_eq!(buffer.len(), run.bytes().len());
-    queue.settle(run.count(), true, None).unwrap();
+    // As a `get --follow` does.
+    queue.settle_at_next_take(run.count(), None).unwrap();
 }
