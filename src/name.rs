@@ -85,7 +85,8 @@ impl Address {
         }
     }
 
-    /// The address exactly as it was typed, but for a password, for output that is not a terminal's.
+    /// The address exactly as it was typed, for output that is not a terminal's; that of a server in full and without
+    /// its password.
     pub fn as_os_str(&self) -> &OsStr {
         match self {
             Address::Named(name) => OsStr::new(name.as_str()),
