@@ -591,9 +591,9 @@ fn a_worker_that_may_not_open_enough_files_runs_fewer_jobs_and_does_all() {
     assert_eq!(ran, numbers.iter().map(|number| format!("{number} 1")).collect::<Vec<_>>());
     let told: Vec<&str> = done.err.lines().filter(|line| line.contains("Too many open files")).collect();
     assert!(matches!(told[..], [line] if line.starts_with("ipcq: fewer jobs run at a time, now ")), "{}", done.err);
-    // Where not even one can run, it says so and gives the message back.
+    // Where not even one can run, it says so and gives the message back, whatever files it has inherited.
     sandbox.ok("put jobs last");
-    let done = sandbox.sh("ulimit -n 12; ipcq work jobs -t 0 -- true");
+    let done = sandbox.sh("ulimit -n 9; ipcq work jobs -t 0 -- true");
     assert_eq!(done.code, 2);
     assert!(report(&done).contains("Too many open files"), "{}", done.err);
     has(&sandbox, "jobs", 1, 0, 0);
