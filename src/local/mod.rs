@@ -21,6 +21,7 @@ mod prepared;
 mod process;
 mod producer;
 mod store;
+mod taking;
 mod verify;
 mod waiting;
 
@@ -34,7 +35,7 @@ pub use prepared::was_handed_on;
 
 use crate::error::{Error, Result, advice};
 use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
-use crate::message::{Run, reserve};
+use crate::message::Run;
 use crate::name::{Address, printable};
 use crate::place::Place;
 use crate::queue::{Condition, Deadline, Frame, Limits, Participants, Queue, Status, Taken, Want};
@@ -51,12 +52,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{Fault, Lease, Prepared, Store};
+use taking::Idle;
 
 /// How long a sleeper sleeps at most. Not everything wakes it: who was woken for a message, or took it,
 /// may have been killed since, and a file can be unlinked by hand.
 const LOOK_AGAIN: Duration = Duration::from_nanos(store::LOOK_AGAIN);
-/// How long a large queue stays empty before its storage is given back.
-const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
 /// How long a process that stays may go on without noticing that its queue's file was unlinked or truncated
 /// by hand, in nanoseconds.
 const LOOK_AT_FILE: u64 = 50_000_000;
@@ -93,8 +93,8 @@ pub struct LocalQueue {
     clock: u64,
     /// What it read when the file was last seen to have a name and to be as long as it should be.
     file_checked: Option<u64>,
-    /// Takes that found nothing since the last that found something.
-    idle_looks: u32,
+    /// What the last take came to.
+    idle: Idle,
     /// We count as a producer.
     produces: bool,
     /// What others can see that we wait for.
@@ -210,7 +210,7 @@ impl LocalQueue {
             pid: std::process::id(),
             clock: 0,
             file_checked: None,
-            idle_looks: 0,
+            idle: Idle::default(),
             produces: false,
             shown_waiting: None,
             prepared: Vec::new(),
@@ -290,53 +290,6 @@ impl LocalQueue {
         }
     }
 
-    fn lease(&mut self, want: Want, owner: u32) -> Result<store::Taken> {
-        let Want { messages, bytes, singly } = want;
-        let want = store::Want { messages, bytes, singly, owner, pid: self.pid, now: self.clock };
-        self.store.take(&want, &mut self.leases).map_err(|fault| self.fault(fault))
-    }
-
-    fn take_locked(&mut self, want: Want, watch: bool) -> Result<Taken> {
-        self.return_leases_of_the_dead()?;
-        self.look_at_clock()?;
-        let taken = match self.store.nothing_to_take() {
-            Some(nothing) => nothing,
-            None => match self.claim_owner()? {
-                Some(owner) => self.lease(want, owner)?,
-                None => store::Taken::Nothing,
-            },
-        };
-        match taken {
-            store::Taken::Leases => {
-                self.idle_looks = 0;
-                self.show_waiting(None);
-                let mut wanted = want.messages;
-                for lease in &self.leases {
-                    // On a full file system a lease may hold more than is wanted.
-                    let frame = frame(lease, wanted);
-                    wanted -= frame.count;
-                    self.frames.push(frame);
-                }
-                return Ok(Taken::Messages);
-            }
-            store::Taken::Removed => return Err(Error::Removed { name: self.name.clone() }),
-            store::Taken::Nothing | store::Taken::Drained => {}
-        }
-        self.seen = self.store.memory().load32(format::DATA_WAKE);
-        if watch {
-            self.disclaim_owner()?;
-            // A queue that stays empty gives its storage back; one that is merely faster than its
-            // producer does not, or the pages would come and go all the time.
-            if self.idle_looks > 0 {
-                self.store.trim().map_err(|fault| self.fault(fault))?;
-            }
-            self.idle_looks += 1;
-            self.counted_for_data = Some(self.store.register_data_waiter(self.counted_for_data));
-            self.show_waiting(Some(WaitsFor::Data));
-        }
-        Ok(if taken == store::Taken::Drained { Taken::Drained } else { Taken::Nothing })
-    }
-
     /// Puts what there is room for, or notes that we wait for room.
     fn put_locked(&mut self, run: &Run<'_>, together: bool, wait: bool) -> Result<Option<u64>> {
         let put = self.store.put(run, together, self.clock).map_err(|fault| self.fault(fault))?;
@@ -356,13 +309,6 @@ impl LocalQueue {
                 Ok(None)
             }
         }
-    }
-
-    fn settle_locked(&mut self, delivered: u64, stay: bool) -> Result<()> {
-        let Some(owner) = self.owner else { return Ok(()) };
-        let settled = self.store.settle(owner, &self.leases, delivered, !stay, self.clock);
-        let settled = settled.and_then(|()| if stay { Ok(()) } else { self.store.trim() });
-        settled.map_err(|fault| self.fault(fault))
     }
 
     fn note_that_we_wait_for_space(&mut self) {
@@ -436,13 +382,7 @@ impl Queue for LocalQueue {
 
     fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken> {
         self.frames.clear();
-        self.locked(deadline, |queue| {
-            if let Some(delivered) = queue.delivered.take() {
-                queue.settle_locked(delivered, true)?;
-            }
-            queue.leases.clear();
-            queue.take_locked(want, watch)
-        })
+        self.locked(deadline, |queue| queue.take_locked(want, watch))
     }
 
     fn frames(&self) -> &[Frame] {
@@ -450,30 +390,11 @@ impl Queue for LocalQueue {
     }
 
     fn read(&mut self, index: usize, buffer: &mut Vec<u8>) -> Result<()> {
-        let (Some(lease), Some(frame)) = (self.leases.get(index), self.frames.get(index)) else { return Ok(()) };
-        let start = buffer.len();
-        reserve(buffer, lease.record.length())?;
-        self.store.read(lease, buffer).map_err(|fault| self.fault(fault))?;
-        if frame.count < u64::from(lease.record.count()) {
-            let run = Run::stored(&buffer[start..], frame.framing, lease.record.count().into(), frame.json);
-            let wanted = run.prefix(frame.count, u64::MAX).bytes().len();
-            buffer.truncate(start + wanted);
-        }
-        Ok(())
+        self.read_frame(index, buffer)
     }
 
     fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()> {
-        self.frames.clear();
-        self.delivered = None;
-        if self.owner.is_none() {
-            return Ok(());
-        }
-        let result = self.locked(deadline, |queue| queue.settle_locked(delivered, stay));
-        self.leases.clear();
-        if !stay {
-            self.forget_entry();
-        }
-        result
+        self.settle_leases(delivered, stay, deadline)
     }
 
     fn settle_at_next_take(&mut self, delivered: u64, _: Deadline) -> Result<()> {
@@ -574,7 +495,7 @@ impl Queue for LocalQueue {
     }
 
     fn look_again(&self) -> Duration {
-        self.until_next_look()
+        self.until_next_take()
     }
 
     fn close(&mut self, deadline: Deadline) -> Result<()> {
@@ -637,13 +558,7 @@ impl LocalQueue {
 
     /// How long a sleep may last at most.
     fn until_next_look(&self) -> Duration {
-        let until_look = if let Some(until_look) = self.until_next_look_for_the_dead() {
-            until_look
-        } else if self.idle_looks == 1 && self.store.has_grown_large() {
-            IDLE_BEFORE_TRIM
-        } else {
-            LOOK_AGAIN
-        };
+        let until_look = self.until_next_look_for_the_dead().unwrap_or(LOOK_AGAIN);
         until_look.min(self.until_next_event())
     }
 
@@ -678,19 +593,6 @@ fn stamp(segment: &SegmentFile, memory: &impl ReadMemory) -> Result<Stamp> {
         return Err(unusable(format!("it has {length} bytes: it has been truncated")));
     }
     Ok(stamp)
-}
-
-/// The first `wanted` messages of a lease, as others see them.
-fn frame(lease: &Lease, wanted: u64) -> Frame {
-    let record = &lease.record;
-    Frame {
-        first_id: record.first_id(),
-        count: wanted.min(record.count().into()),
-        attempt: record.attempts_that_count(),
-        handed_out: record.attempts(),
-        framing: record.framing(),
-        json: record.json(),
-    }
 }
 
 /// Nanoseconds since the Unix epoch.

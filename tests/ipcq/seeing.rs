@@ -34,6 +34,19 @@ fn who_waits_is_listed_by_number_and_only_while_that_lasts() {
 }
 
 #[test]
+fn who_waits_once_more_for_longer_than_a_moment_is_listed_again() {
+    if differs("Who waits") {
+        return;
+    }
+    let sandbox = Sandbox::with_queues("jobs");
+    let follower = sandbox.asleep("get jobs -f");
+    sandbox.ok("put jobs 1");
+    until("got", || sandbox.stat("jobs", "got") == 1);
+    until("listed again", || pids(&sandbox, "waiting_consumers") == [u64::from(follower.pid())]);
+    assert_eq!(sandbox.stat("jobs", "holders").as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn who_holds_messages_is_listed_with_its_command() {
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.ok("put jobs 1 2 3");

@@ -37,6 +37,11 @@ impl OwnersInUse {
         })
     }
 
+    /// Whether so many entries are free that nobody needs one that is not used at the moment.
+    pub(crate) fn has_plenty_of_free(self) -> bool {
+        self.0.count_zeros() > OWNER_ENTRIES / 2
+    }
+
     /// Entries that are not in use.
     pub(crate) fn free(self) -> impl Iterator<Item = u32> {
         OwnersInUse(!self.0).others(None)

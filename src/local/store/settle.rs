@@ -64,7 +64,7 @@ impl<M: Memory> Store<M> {
 
 impl<M: Memory> Transaction<'_, M> {
     /// Ends one lease of which the first `finished` messages are done with. Returns how many went back.
-    fn settle_one(&mut self, owner: u32, lease: &Lease, finished: u64, now: u64) -> Result<u64> {
+    pub(super) fn settle_one(&mut self, owner: u32, lease: &Lease, finished: u64, now: u64) -> Result<u64> {
         let record = *self.record("first lease", lease.unit)?;
         if record.first_id() != lease.record.first_id() || record.count() != lease.record.count() {
             return damaged("first id", format!("of the leased unit {} has changed", lease.unit));
@@ -86,7 +86,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Counts what has been settled and makes the change.
-    fn settled(mut self, done: u64, returned: u64, now: u64) -> Result<()> {
+    pub(super) fn settled(mut self, done: u64, returned: u64, now: u64) -> Result<()> {
         if done > 0 {
             self.count_got(done, now);
             self.wake_space();

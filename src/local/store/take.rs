@@ -73,37 +73,77 @@ impl<M: Memory> Store<M> {
     /// Leases the first ready messages, adding them to `leases` in order. If a run cannot be split because
     /// the file system is full, the first lease holds more messages than are wanted.
     pub(crate) fn take(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
+        if let Some(nothing) = self.nothing_to_take() {
+            return Ok(nothing);
+        }
         let already = leases.len();
-        let taken = self.take_frames(want, leases);
+        let rules = self.rules();
+        let taken = self.begin().and_then(|mut transaction| {
+            transaction.take(want, &rules, leases)?;
+            transaction.commit()
+        });
         if taken.is_err() {
             // Of a change that was not made, nothing is leased.
+            leases.truncate(already);
+        }
+        taken.map(|()| Taken::Leases)
+    }
+
+    /// Does that where something is ready, and settles `before`, a lease of the same owner all of which was delivered, in
+    /// the same change: who takes one message after the other needs one change for each, not two.
+    pub(crate) fn take_and_settle(&mut self, want: &Want, before: &Lease, leases: &mut Vec<Lease>) -> Result<()> {
+        let already = leases.len();
+        let mut rules = self.rules();
+        rules.frames_at_once -= 1;
+        let delivered = u64::from(before.record.count());
+        let taken = self.begin().and_then(|mut transaction| {
+            // First, for it may allocate units, and of those that settling frees the payload is still needed
+            // if the change is never made.
+            transaction.take(want, &rules, leases)?;
+            transaction.settle_one(want.owner, before, delivered, want.now)?;
+            transaction.settled(delivered, 0, want.now)
+        });
+        if taken.is_err() {
             leases.truncate(already);
         }
         taken
     }
 
-    fn take_frames(&mut self, want: &Want, leases: &mut Vec<Lease>) -> Result<Taken> {
-        let (capacity, limited) = (self.stamp.capacity, self.stamp.max_items != format::NO_LIMIT);
-        let frames_at_once = self.frames_at_once();
-        let already = leases.len();
-        if let Some(nothing) = self.nothing_to_take() {
-            return Ok(nothing);
+    fn rules(&self) -> Rules {
+        Rules {
+            capacity: self.stamp.capacity,
+            limits_items: self.stamp.max_items != format::NO_LIMIT,
+            frames_at_once: self.frames_at_once(),
         }
-        let mut transaction = self.begin()?;
-        transaction.use_owner(want.owner, &Identity::resident(want.pid), want.now);
+    }
+}
+
+/// What a queue says about takes.
+struct Rules {
+    /// Bytes that all messages have together at most.
+    capacity: u64,
+    /// A message that is taken makes room for another one.
+    limits_items: bool,
+    /// Frames that one change takes at most.
+    frames_at_once: usize,
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    fn take(&mut self, want: &Want, rules: &Rules, leases: &mut Vec<Lease>) -> Result<()> {
+        let already = leases.len();
+        self.use_owner(want.owner, &Identity::resident(want.pid), want.now);
         let (mut messages, mut bytes) = (0, 0);
-        while messages < want.messages && bytes < want.bytes && leases.len() - already < frames_at_once {
+        while messages < want.messages && bytes < want.bytes && leases.len() - already < rules.frames_at_once {
             // What came back is in a tree, of which every change counts.
-            if (want.singly || transaction.tree_first(Tree::Returned)? != 0) && messages > 0 && !transaction.has_room()
-            {
+            if (want.singly || self.tree_first(Tree::Returned)? != 0) && messages > 0 && !self.has_room() {
                 break;
             }
-            let Some(first) = transaction.first_ready()? else { break };
+            let Some(first) = self.first_ready()? else { break };
             let First { unit, record, .. } = first;
             if record.state() != Some(State::Ready) {
                 return damaged("frame state", format!("of the ready unit {unit} is {}", record.state_number()));
             }
-            if record.message_bytes() > capacity {
+            if record.message_bytes() > rules.capacity {
                 return damaged(
                     "payload bytes",
                     format!("of unit {unit} are {}, more than the capacity", record.length()),
@@ -111,23 +151,23 @@ impl<M: Memory> Store<M> {
             }
             let wanted = if want.singly { 1 } else { want.messages - messages };
             let taken = if u64::from(record.count()) <= wanted {
-                transaction.remove_first_ready(first)?;
+                self.remove_first_ready(first)?;
                 unit
             } else {
-                match transaction.change_first_ready(first, |transaction| transaction.split_first(unit, wanted))? {
+                match self.change_first_ready(first, |transaction| transaction.split_first(unit, wanted))? {
                     Some(part) => part,
                     // No unit to be had on a full file system. Leasing the whole frame needs none; what
                     // was not wanted goes back when it is settled.
                     None if messages == 0 && !want.singly => {
-                        transaction.remove_first_ready(first)?;
+                        self.remove_first_ready(first)?;
                         unit
                     }
                     None if messages == 0 => return Err(Fault::Storage(io::ErrorKind::StorageFull.into())),
                     None => break,
                 }
             };
-            transaction.add_lease(want.owner, taken)?;
-            let record = transaction.record("first lease", taken)?;
+            self.add_lease(want.owner, taken)?;
+            let record = self.record("first lease", taken)?;
             record.set_state(State::Leased);
             record.set_leased_at(want.now);
             record.set_attempts(record.attempts().saturating_add(1));
@@ -143,21 +183,20 @@ impl<M: Memory> Store<M> {
         if messages == 0 {
             return damaged("ready messages", "counts messages where the list has none");
         }
-        transaction.subtract(format::READY, messages)?;
-        transaction.add(format::LEASED, messages);
-        if transaction.get(format::READY) > 0 {
+        self.subtract(format::READY, messages)?;
+        self.add(format::LEASED, messages);
+        if self.get(format::READY) > 0 {
             // Those who were woken for what is left may have died on the way.
-            transaction.wake_data(Wake::Messages(1));
+            self.wake_data(Wake::Messages(1));
         }
-        if transaction.get(format::READY) == 0 && transaction.get(format::DELAYED) == 0 {
+        if self.get(format::READY) == 0 && self.get(format::DELAYED) == 0 {
             // Somebody may wait for that.
-            transaction.wake_finished();
+            self.wake_finished();
         }
-        if limited {
-            transaction.wake_space();
+        if rules.limits_items {
+            self.wake_space();
         }
-        transaction.commit()?;
-        Ok(Taken::Leases)
+        Ok(())
     }
 }
 

@@ -41,37 +41,44 @@ struct Touched {
     fresh: bool,
 }
 
-/// The control words, as a transaction found them or wants them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Control([u64; CONTROL_WORDS]);
+/// The control words, as a transaction wants them.
+struct Control {
+    words: [u64; CONTROL_WORDS],
+    /// A bit for each word that is not what the segment says.
+    changed: u64,
+}
 
 impl Default for Control {
     fn default() -> Self {
-        Control([0; CONTROL_WORDS])
+        Control { words: [0; CONTROL_WORDS], changed: 0 }
     }
 }
 
 impl Control {
-    fn load<M: ReadMemory>(memory: &M) -> Self {
+    fn load<M: ReadMemory>(&mut self, memory: &M) {
         // At one go: nobody changes them while we hold the lock.
         let mut bytes = [0; CONTROL_WORDS * 8];
         memory.read(CONTROL, &mut bytes);
-        let mut control = Control::default();
-        for (word, bytes) in control.0.iter_mut().zip(bytes.as_chunks().0) {
+        for (word, bytes) in self.words.iter_mut().zip(bytes.as_chunks().0) {
             *word = u64::from_ne_bytes(*bytes);
         }
-        control
+        self.changed = 0;
     }
 
-    /// Calls `changed` with the offset and the value of each word that is another one in `before`.
-    fn changes_since(&self, before: &Control, mut changed: impl FnMut(u64, u64)) {
-        // Few change, so it pays to compare several at a time.
-        const STEP: usize = 8;
-        let steps = self.0.as_chunks::<STEP>().0.iter().zip(before.0.as_chunks::<STEP>().0);
-        for (step, (now, before)) in steps.enumerate().filter(|(_, (now, before))| now != before) {
-            for place in (0..STEP).filter(|place| now[*place] != before[*place]) {
-                changed(CONTROL + (step * STEP + place) as u64 * 8, now[place]);
-            }
+    fn set(&mut self, index: usize, value: u64) {
+        if self.words[index] != value {
+            self.words[index] = value;
+            self.changed |= 1 << index;
+        }
+    }
+
+    /// Calls `changed` with the offset and the value of each word that was set to something else.
+    fn changes(&self, mut changed: impl FnMut(u64, u64)) {
+        let mut left = self.changed;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            changed(CONTROL + index as u64 * 8, self.words[index]);
         }
     }
 }
@@ -79,7 +86,6 @@ impl Control {
 /// Buffers that live as long as the store, so that a transaction allocates nothing and is quickly handed about.
 #[derive(Default)]
 pub(super) struct Scratch {
-    before: Control,
     control: Control,
     records: Vec<Touched>,
     words: Vec<(u64, u64)>,
@@ -123,8 +129,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
         if durable {
             scratch.set_before.extend(Log::of(memory.load32(format::COMMIT), true).links(memory));
         }
-        scratch.before = Control::load(memory);
-        scratch.control = scratch.before;
+        scratch.control.load(memory);
         let (wake_data, wake_space, wake_finished) = (Wake::None, Wake::None, Wake::None);
         let transaction = Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable };
         transaction.check_bounds()?;
@@ -148,7 +153,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// The control word at `offset`.
     pub(super) fn get(&self, offset: u64) -> u64 {
-        self.scratch.control.0[control_index(offset)]
+        self.scratch.control.words[control_index(offset)]
     }
 
     /// A control word that holds a unit's number, or 0 for none.
@@ -161,7 +166,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 
     pub(super) fn set(&mut self, offset: u64, value: u64) {
-        self.scratch.control.0[control_index(offset)] = value;
+        self.scratch.control.set(control_index(offset), value);
     }
 
     pub(super) fn add(&mut self, offset: u64, amount: u64) {
@@ -284,7 +289,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     /// Makes the change.
     pub(super) fn commit(self) -> Result<()> {
         let Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable } = self;
-        let Scratch { before, control, records, words, pairs, fresh_payloads, .. } = scratch;
+        let Scratch { control, records, words, pairs, fresh_payloads, .. } = scratch;
         pairs.clear();
         for touched in records.iter() {
             let at = format::unit_offset(touched.unit);
@@ -299,7 +304,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
             }
         }
         pairs.extend_from_slice(words);
-        control.changes_since(before, |offset, value| pairs.push((offset, value)));
+        control.changes(|offset, value| pairs.push((offset, value)));
         if pairs.is_empty() {
             return Ok(());
         }

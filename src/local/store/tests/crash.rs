@@ -240,6 +240,7 @@ fn operations(world: &World) -> Vec<Operation> {
     for owner in OWNERS.into_iter().filter(|owner| world.held.contains_key(owner)) {
         operations.extend([0, 30, 100].map(|percent| Operation::settle(owner, percent)));
         operations.push(Operation::Settle { owner, part: Part::OlderHalf, percent: 60, last: false });
+        operations.extend([1, 5, u64::MAX].map(|messages| Operation::take_settling(owner, messages)));
         operations.push(Operation::ReturnAll { owner });
         operations.push(Operation::Keep { owner, keeper: KeptBy::Script, duration: 10 });
         operations.push(Operation::Keep { owner, keeper: KeptBy::Nobody, duration: 10 });

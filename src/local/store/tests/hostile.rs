@@ -194,7 +194,13 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                     now: clock,
                 };
                 leases.clear();
-                let taken = done(store.take(&want, &mut leases));
+                let delivered = start.held_by(owner).first().filter(|_| random.below(3) == 0);
+                let taken = match delivered {
+                    Some(delivered) if store.nothing_to_take().is_none() => {
+                        done(store.take_and_settle(&want, delivered, &mut leases))
+                    }
+                    _ => done(store.take(&want, &mut leases)),
+                };
                 assert!(taken || leases.is_empty());
                 let mut buffer = Vec::new();
                 taken && leases.iter().all(|lease| done(store.read(lease, &mut buffer)))

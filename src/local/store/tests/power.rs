@@ -235,6 +235,17 @@ fn stories() -> Vec<Story> {
         Story::new("taking from the middle".into(), &filled, &[Do::take(0, 4), Do::settle(5, 30), Do::whole(600)]),
         Story::new("space used again".into(), &filled, &[Do::settle(5, 100), Do::whole(2000), Do::whole(300)]),
         Story::new("death and closing".into(), &filled, &[Do::ReturnAll { owner: 5 }, Do::Close]),
+        Story::new(
+            "taking one after the other".into(),
+            &filled,
+            &[
+                Do::take_settling(5, 2),
+                Do::take_settling(5, 1),
+                Do::whole(700),
+                Do::take_settling(5, 3),
+                Do::whole(300),
+            ],
+        ),
         Story::new("shrinking".into(), &large, &[Do::settle(0, 100), Do::Trim, Do::whole(50), Do::whole(30_000)]),
     ];
     let leased = with_trees(World::durable(60_000, format::NO_LIMIT));

@@ -35,6 +35,8 @@ pub(super) enum Operation {
         messages: u64,
         bytes: u64,
         singly: bool,
+        /// Settles the oldest lease of the owner in the same change, if there is one and something to take.
+        settling: bool,
     },
     /// Delivers `percent` of the messages; above 100, more than there are.
     Settle {
@@ -131,11 +133,15 @@ impl Operation {
     }
 
     pub(super) fn take(owner: u32, messages: u64) -> Self {
-        Take { owner, messages, bytes: u64::MAX, singly: false }
+        Take { owner, messages, bytes: u64::MAX, singly: false, settling: false }
     }
 
     pub(super) fn take_singly(owner: u32, messages: u64) -> Self {
-        Take { owner, messages, bytes: u64::MAX, singly: true }
+        Take { owner, messages, bytes: u64::MAX, singly: true, settling: false }
+    }
+
+    pub(super) fn take_settling(owner: u32, messages: u64) -> Self {
+        Take { owner, messages, bytes: u64::MAX, singly: false, settling: true }
     }
 
     pub(super) fn settle(owner: u32, percent: u64) -> Self {
@@ -157,7 +163,7 @@ impl Operation {
             40..65 => {
                 let messages = random.one_of(&[1, 1, 2, 3, 8, 40, u64::MAX]);
                 let bytes = random.one_of(&[1, 200, 3000, u64::MAX, u64::MAX]);
-                Take { owner, messages, bytes, singly: random.below(2) == 0 }
+                Take { owner, messages, bytes, singly: random.below(2) == 0, settling: random.below(3) == 0 }
             }
             65..72 => {
                 let keeper = random.one_of(&[KeptBy::Taker, KeptBy::Script, KeptBy::Nobody]);
@@ -280,7 +286,15 @@ impl World {
             PutRun { framing, count, shortest, longest, together } => {
                 self.put(framing, count, shortest, longest, together);
             }
-            Take { owner, messages, bytes, singly } => self.take(owner, messages, bytes, singly),
+            Take { owner, messages, bytes, singly, settling } => {
+                let want = Want { messages, bytes, singly, owner, pid: owner + 1000, now: self.now() };
+                match self.held.get(&owner).and_then(|held| held.first()).cloned() {
+                    Some(delivered) if settling && self.store.nothing_to_take().is_none() => {
+                        self.take_and_settle(&want, &delivered);
+                    }
+                    _ => self.take(&want),
+                }
+            }
             Settle { owner, part, percent, last } => self.settle(owner, part, percent, last),
             ReturnAll { owner } => self.return_all_of(owner),
             ClearOwner { owner } => {
@@ -521,27 +535,38 @@ impl World {
         }
     }
 
-    fn take(&mut self, owner: u32, messages: u64, bytes: u64, singly: bool) {
-        let want = Want { messages, bytes, singly, owner, pid: owner + 1000, now: self.now() };
+    fn take(&mut self, want: &Want) {
         let mut leases = Vec::new();
         let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
-        let taken = match self.store.take(&want, &mut leases) {
+        let taken = match self.store.take(want, &mut leases) {
             // A message cannot be taken out of its run.
-            Err(Fault::Storage(_)) if singly && self.is_full() => return assert!(leases.is_empty()),
+            Err(Fault::Storage(_)) if want.singly && self.is_full() => return assert!(leases.is_empty()),
             taken => taken.unwrap(),
         };
         let State { ready, closed, .. } = &self.model.state;
         match taken {
             Taken::Nothing => {
-                assert!(ready.is_empty() || self.model.paused.1, "{messages} of {} are not taken", ready.len());
+                assert!(ready.is_empty() || self.model.paused.1, "{} of {} are not taken", want.messages, ready.len());
                 assert!(!closed || self.model.unfinished() > 0);
             }
             Taken::Drained => assert!(*closed && self.model.unfinished() == 0),
             Taken::Removed => panic!("it was not removed"),
             Taken::Leases if self.model.paused.1 => panic!("gets are paused"),
-            Taken::Leases => self.took(&want, &leases, has_returned),
+            Taken::Leases => self.took(want, &leases, has_returned),
         }
         assert_eq!(taken == Taken::Leases, !leases.is_empty());
+    }
+
+    fn take_and_settle(&mut self, want: &Want, delivered: &Held) {
+        let mut leases = Vec::new();
+        let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
+        match self.store.take_and_settle(want, &delivered.lease, &mut leases) {
+            Err(Fault::Storage(_)) if want.singly && self.is_full() => return assert!(leases.is_empty()),
+            taken => taken.unwrap(),
+        }
+        self.took(want, &leases, has_returned);
+        self.held.get_mut(&want.owner).unwrap().remove(0);
+        self.model.settle(want.owner, &delivered.ids, delivered.ids.len());
     }
 
     fn took(&mut self, want: &Want, leases: &[Lease], has_returned: bool) {
