@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Bytes taken at once: enough to make the lock cheap, little enough to stay in the cache.
-const BATCH: u64 = 128 << 10;
+const BATCH: u64 = 256 << 10;
 
 /// How long a get that does not wait for ever waits for the lock once it has messages: what it has written and cannot
 /// settle is delivered again.

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::process::ChildStdout;
 
 /// Bytes asked for at once: big input moves in runs of this size, which fits the cache.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// Where input comes from.
 pub(super) enum Source {

@@ -35,9 +35,11 @@ pub(crate) enum State {
 const STATES: [State; 5] = [State::Ready, State::Leased, State::Delayed, State::Dead, State::HandedOn];
 
 /// A copy of a record. Nothing in it has been believed before [`Record::load`] checked it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     bytes: [u8; RECORD_BYTES],
+    /// A bit for each word that is not what it was when it was loaded.
+    changed: u16,
 }
 
 macro_rules! accessors {
@@ -103,7 +105,7 @@ impl Record {
 
     /// A ready frame without payload.
     pub(super) fn new(framing: Framing, json: bool) -> Self {
-        let mut record = Record { bytes: [0; RECORD_BYTES] };
+        let mut record = Record { bytes: [0; RECORD_BYTES], changed: 0 };
         record.set_kind(KIND_FRAME);
         record.set_state(State::Ready);
         record.set_framing_number(framing as u8);
@@ -113,7 +115,7 @@ impl Record {
 
     /// Reads the record in `unit`, a unit in use, and checks what can be checked on its own.
     pub(super) fn load<M: ReadMemory>(memory: &M, unit: u32) -> Result<Self> {
-        let mut record = Record { bytes: [0; RECORD_BYTES] };
+        let mut record = Record { bytes: [0; RECORD_BYTES], changed: 0 };
         memory.read(format::unit_offset(unit), &mut record.bytes);
         if record.kind() != KIND_FRAME {
             return damaged("frame kind", format!("of unit {unit} is {}", record.kind()));
@@ -157,9 +159,14 @@ impl Record {
         (0..RECORD_WORDS as u64).map(|word| (word * 8, u64::from_ne_bytes(self.field(word * 8))))
     }
 
-    /// The words that differ from `before`: offset in the record, new value.
-    pub(super) fn changed_words(&self, before: &Record) -> impl Iterator<Item = (u64, u64)> {
-        self.words().zip(before.words()).filter(|(new, old)| new != old).map(|(new, _)| new)
+    /// The words that were changed since it was loaded: offset in the record, new value.
+    pub(super) fn changed_words(&self) -> impl Iterator<Item = (u64, u64)> {
+        bits(self.changed.into()).map(|word| (word * 8, u64::from_ne_bytes(self.field(word * 8))))
+    }
+
+    /// How many those are.
+    pub(super) fn changes(&self) -> usize {
+        self.changed.count_ones() as usize
     }
 
     pub(super) fn state(&self) -> Option<State> {
@@ -239,6 +246,20 @@ impl Record {
     }
 
     fn set_field<const N: usize>(&mut self, offset: u64, value: [u8; N]) {
-        self.bytes[offset as usize..][..N].copy_from_slice(&value);
+        // No field crosses the boundary between two words.
+        let field = &mut self.bytes[offset as usize..][..N];
+        if *field != value {
+            field.copy_from_slice(&value);
+            self.changed |= 1 << (offset / 8);
+        }
     }
+}
+
+/// The places of the bits that are set in `mask`, from the lowest.
+pub(super) fn bits(mut mask: u64) -> impl Iterator<Item = u64> {
+    std::iter::from_fn(move || {
+        let place = (mask != 0).then(|| mask.trailing_zeros().into());
+        mask &= mask.wrapping_sub(1);
+        place
+    })
 }

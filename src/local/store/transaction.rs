@@ -12,7 +12,7 @@
 
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
 use super::super::memory::{Memory, ReadMemory};
-use super::frame::Record;
+use super::frame::{Record, bits};
 use super::log::{self, Log};
 use super::{Fault, Result, damaged};
 
@@ -35,8 +35,7 @@ pub(super) enum Wake {
 
 struct Touched {
     unit: u32,
-    before: Record,
-    now: Record,
+    record: Record,
     /// The unit was free: its record is invisible until the commit and needs no redo.
     fresh: bool,
 }
@@ -74,11 +73,8 @@ impl Control {
 
     /// Calls `changed` with the offset and the value of each word that was set to something else.
     fn changes(&self, mut changed: impl FnMut(u64, u64)) {
-        let mut left = self.changed;
-        while left != 0 {
-            let index = left.trailing_zeros() as usize;
-            left &= left - 1;
-            changed(CONTROL + index as u64 * 8, self.words[index]);
+        for index in bits(self.changed) {
+            changed(CONTROL + index * 8, self.words[index as usize]);
         }
     }
 }
@@ -88,6 +84,8 @@ impl Control {
 pub(super) struct Scratch {
     control: Control,
     records: Vec<Touched>,
+    /// The traces of their units.
+    touched: u64,
     words: Vec<(u64, u64)>,
     /// What is in the redo log. What is applied comes from here: others may scribble over the log itself.
     pairs: Vec<(u64, u64)>,
@@ -95,6 +93,18 @@ pub(super) struct Scratch {
     fresh_payloads: Vec<u32>,
     /// Words of links that the change before this one set.
     set_before: Vec<u64>,
+}
+
+impl Scratch {
+    fn touch(&mut self, touched: Touched) {
+        self.touched |= trace(touched.unit);
+        self.records.push(touched);
+    }
+}
+
+/// What a unit leaves where it was met; another one may leave the same.
+fn trace(unit: u32) -> u64 {
+    1 << (unit % 64)
 }
 
 /// A change in the making. Dropped without [`Transaction::commit`], it never was.
@@ -123,6 +133,7 @@ fn control_name(offset: u64) -> &'static str {
 impl<'a, M: Memory> Transaction<'a, M> {
     pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch, durable: bool) -> Result<Self> {
         scratch.records.clear();
+        scratch.touched = 0;
         scratch.words.clear();
         scratch.fresh_payloads.clear();
         scratch.set_before.clear();
@@ -206,27 +217,33 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// The record in `unit`, as this transaction sees it.
     pub(super) fn record(&mut self, field: &'static str, unit: u32) -> Result<&mut Record> {
-        let index = match self.scratch.records.iter().position(|touched| touched.unit == unit) {
+        let index = match self.index_of(unit) {
             Some(index) => index,
             None => {
                 let unit = self.check_unit(field, unit)?;
                 let record = Record::load(self.memory, unit)?;
-                self.scratch.records.push(Touched { unit, before: record, now: record, fresh: false });
+                self.scratch.touch(Touched { unit, record, fresh: false });
                 self.scratch.records.len() - 1
             }
         };
-        Ok(&mut self.scratch.records[index].now)
+        Ok(&mut self.scratch.records[index].record)
+    }
+
+    fn index_of(&self, unit: u32) -> Option<usize> {
+        // Mostly it is one that was looked at just now, or not yet.
+        let may_be_there = self.scratch.touched & trace(unit) != 0;
+        may_be_there.then(|| self.scratch.records.iter().rposition(|touched| touched.unit == unit)).flatten()
     }
 
     /// The record in `unit`, if this transaction has looked at it before.
     pub(super) fn touched(&self, unit: u32) -> Option<&Record> {
-        self.scratch.records.iter().find(|touched| touched.unit == unit).map(|touched| &touched.now)
+        self.index_of(unit).map(|index| &self.scratch.records[index].record)
     }
 
     /// Starts a record in a unit that this transaction has allocated.
     pub(super) fn new_record(&mut self, unit: u32, record: Record) {
         self.forget_record(unit);
-        self.scratch.records.push(Touched { unit, before: record, now: record, fresh: true });
+        self.scratch.touch(Touched { unit, record, fresh: true });
         self.note_payload(unit);
     }
 
@@ -242,7 +259,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// Forgets the copy of a record that was only looked at, so that a long search stays short on memory.
     pub(super) fn drop_untouched(&mut self, unit: u32) {
-        self.scratch.records.retain(|touched| touched.unit != unit || touched.fresh || touched.now != touched.before);
+        self.scratch.records.retain(|touched| touched.unit != unit || touched.fresh || touched.record.changes() > 0);
     }
 
     /// Whether links may be among the words that this transaction sets.
@@ -279,7 +296,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
         let words = |touched: &Touched| match (touched.fresh, self.durable) {
             (true, false) => 0,
             (true, true) => format::RECORD_WORDS,
-            (false, _) => touched.now.changed_words(&touched.before).count(),
+            (false, _) => touched.record.changes(),
         };
         let changed: usize = self.scratch.records.iter().map(words).sum();
         changed + self.scratch.words.len() + self.scratch.fresh_payloads.len() + LARGEST_STEP
@@ -294,11 +311,11 @@ impl<'a, M: Memory> Transaction<'a, M> {
         for touched in records.iter() {
             let at = format::unit_offset(touched.unit);
             match (touched.fresh, durable) {
-                (true, false) => memory.write(at, touched.now.bytes()),
+                (true, false) => memory.write(at, touched.record.bytes()),
                 // In the log it is safe as soon as the log is.
-                (true, true) => pairs.extend(touched.now.words().map(|(offset, value)| (at + offset, value))),
+                (true, true) => pairs.extend(touched.record.words().map(|(offset, value)| (at + offset, value))),
                 (false, _) => {
-                    let changed = touched.now.changed_words(&touched.before);
+                    let changed = touched.record.changed_words();
                     pairs.extend(changed.map(|(offset, value)| (at + offset, value)));
                 }
             }

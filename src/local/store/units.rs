@@ -212,14 +212,14 @@ const LINKS: usize = UNITS_PER_GROUP as usize;
 struct Links {
     table: u32,
     next: [u32; LINKS],
-    /// For each unit of the group, the first from it on whose link names something else than its neighbour.
-    ends: [u8; LINKS],
+    /// A bit for each unit of the group whose link names something else than its neighbour.
+    leaps: u64,
 }
 
 impl Default for Links {
     fn default() -> Self {
         // No table has this number.
-        Links { table: u32::MAX, next: [0; LINKS], ends: [0; LINKS] }
+        Links { table: u32::MAX, next: [0; LINKS], leaps: 0 }
     }
 }
 
@@ -234,26 +234,28 @@ impl Links {
             self.read(table, memory);
         }
         let start = (unit - table) as usize;
-        let end = usize::from(self.ends[start]);
+        // The unit after the group is a table and in no chain: a link that names it is caught by whoever follows it.
+        let end = (start + (self.leaps >> start).trailing_zeros() as usize).min(LINKS - 1);
         Neighbours { units: (end - start + 1) as u64, next: self.next[end] }
     }
 
     fn read<M: ReadMemory>(&mut self, table: u32, memory: &M) {
         let mut bytes = [0; UNIT as usize];
         memory.read(format::unit_offset(table), &mut bytes);
-        for (link, bytes) in self.next.iter_mut().zip(bytes.as_chunks().0) {
-            *link = u32::from_ne_bytes(*bytes);
+        let mut leaps = [0; LINKS];
+        for (at, bytes) in bytes.as_chunks().0.iter().enumerate() {
+            self.next[at] = u32::from_ne_bytes(*bytes);
+            leaps[at] = u8::from(self.next[at] != table.wrapping_add(at as u32 + 1));
         }
-        let mut end = LINKS - 1;
-        for at in (0..LINKS).rev() {
-            if self.next[at] != table.wrapping_add(at as u32 + 1) {
-                end = at;
-            }
-            // The unit after the group is a table and in no chain: a link that names it is caught by whoever follows it.
-            self.ends[at] = end as u8;
-        }
+        self.leaps =
+            leaps.as_chunks().0.iter().rev().fold(0, |mask, leaps| mask << 8 | lowest_bits(u64::from_le_bytes(*leaps)));
         self.table = table;
     }
+}
+
+/// The lowest bits of eight bytes, side by side: the multiplication moves each to a place of its own in the highest byte.
+fn lowest_bits(bytes: u64) -> u64 {
+    bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The pieces of a chain that lie together in the segment, in order.
