@@ -12,6 +12,9 @@ use crate::queue::{Deadline, Holding, Participants, Status};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// How many are shown of those who wait for the same: whoever locks anything of the file passes all these locks.
+const MOST_SHOWN: u32 = 64;
+
 /// What a process waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitsFor {
@@ -39,10 +42,11 @@ impl LocalQueue {
             if let Some(before) = self.shown_waiting {
                 lock::hide_waiting(self.store.memory().file(), before.place());
             }
-            if let Some(now) = waits_for {
+            let shown = waits_for.filter(|now| self.store.memory().load32(now.place()) <= MOST_SHOWN);
+            if let Some(now) = shown {
                 lock::show_waiting(self.store.memory().file(), now.place());
             }
-            self.shown_waiting = waits_for;
+            self.shown_waiting = shown;
         }
     }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 /// How long a process that has just had something waits before it does what costs it time: while messages come and go
 /// quickly, it would do and undo that for each.
 const A_MOMENT: Duration = Duration::from_millis(10);
+/// So few processes do not get into each other's way.
+const FEW: u32 = 8;
 /// How long a large queue stays empty before its storage is given back.
 const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
 
@@ -100,8 +102,7 @@ impl LocalQueue {
     /// There was nothing once more; if `drained`, there never will be.
     fn become_more_idle(&mut self, drained: bool) -> Result<()> {
         self.idle = match self.idle {
-            // Others may need the entry meanwhile.
-            Idle::Busy if !drained && self.store.owners_in_use().has_plenty_of_free() => Idle::Briefly,
+            Idle::Busy if !drained && self.is_among_few() => Idle::Briefly,
             Idle::Busy | Idle::Briefly => {
                 self.disclaim_owner()?;
                 self.show_waiting(Some(WaitsFor::Data));
@@ -115,6 +116,12 @@ impl LocalQueue {
             }
         };
         Ok(())
+    }
+
+    /// Whether it is likely that we are the next to have something, and nobody needs our entry meanwhile.
+    fn is_among_few(&self) -> bool {
+        let waiters = self.store.memory().load32(format::DATA_WAITERS);
+        self.store.owners_in_use().count().max(waiters) <= FEW
     }
 
     /// How long may pass until the next take, at most, if nothing wakes us before.

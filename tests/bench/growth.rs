@@ -122,21 +122,23 @@ fn waiters(bench: &Bench, report: &mut Report) {
     let sizes = [1, 10, bench.many(1_000, 20)];
     let trips = bench.many(300, 5);
     let mut contenders: Vec<Contender<[f64; 2]>> = Vec::new();
-    for size in sizes {
-        contenders.push(Box::new(move || latency::trip(latency::queues(bench, size, true), trips)));
+    for spins in [true, false] {
+        for size in sizes {
+            contenders.push(Box::new(move || latency::trip(latency::queues(bench, size, spins), trips)));
+        }
     }
     contenders.push(Box::new(|| latency::trip(pipe::start(sizes[2], false), trips)));
     let costs = in_turn(bench.many(3, 1), &mut contenders);
-    for (index, what) in ["put", "there and back"].into_iter().enumerate() {
-        let of = |size: usize| costs[size].iter().map(|costs| costs[index]).collect::<Vec<_>>();
-        let what = format!("{what} with {} waiters", sizes[2]);
-        report.row(&what, "a pipe with as many readers", Unit::Time, Compared::of(&of(2), &of(3)), None);
-    }
-    for large in [1, 2] {
+    let (spinning, sleeping, pipe) = (&costs[..3], &costs[3..6], &costs[6]);
+    for (how, ours) in [("", spinning), (", no spinning", sleeping)] {
         for (index, what) in ["put", "there and back"].into_iter().enumerate() {
-            let of = |size: usize| costs[size].iter().map(|costs| costs[index]).collect::<Vec<_>>();
-            let what = format!("{what} with {} waiters", sizes[large]);
-            report.row(&what, "the same with 1", Unit::Time, Compared::of(&of(large), &of(0)), BAR);
+            let of = |costs: &[[f64; 2]]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
+            for large in [1, 2] {
+                let what = format!("{what} with {} waiters{how}", sizes[large]);
+                report.row(&what, "the same with 1", Unit::Time, Compared::of(&of(&ours[large]), &of(&ours[0])), BAR);
+            }
+            let what = format!("{what} with {} waiters{how}", sizes[2]);
+            report.row(&what, "a pipe with as many readers", Unit::Time, Compared::of(&of(&ours[2]), &of(pipe)), None);
         }
     }
 }

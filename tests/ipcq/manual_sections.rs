@@ -770,7 +770,8 @@ In JSON: when the queue was created, in seconds since 1970.
 Producers whose end closes the queue, if it closes itself.
 .TP
 .B waiting_consumers\fR, \fBwaiting_producers\fR, \fBwaiting_joiners
-The numbers of the processes that wait for messages, for room, and for the end of all work.
+The numbers of the processes that wait for messages, for room, and for the end of all work; where more than 64 wait for the
+same, of some of them.
 .TP
 .B holders
 The processes that hold messages: \fBpid\fR, \fBcommand\fR, \fBmessages\fR, for how many \fBseconds\fR, and whether it

@@ -37,9 +37,9 @@ impl OwnersInUse {
         })
     }
 
-    /// Whether so many entries are free that nobody needs one that is not used at the moment.
-    pub(crate) fn has_plenty_of_free(self) -> bool {
-        self.0.count_zeros() > OWNER_ENTRIES / 2
+    /// How many they are.
+    pub(crate) fn count(self) -> u32 {
+        self.0.count_ones()
     }
 
     /// Entries that are not in use.
