@@ -79,6 +79,31 @@ pub enum Cause {
     HolderDied,
 }
 
+impl Cause {
+    /// As it is stored, whatever the queue is kept in: its kind, and a number that belongs to it.
+    pub(crate) fn numbers(self) -> [u8; 2] {
+        match self {
+            Cause::Returned => [0, 0],
+            Cause::Exit(status) => [1, status],
+            Cause::Signal(signal) => [2, signal],
+            Cause::Expired => [3, 0],
+            Cause::HolderDied => [4, 0],
+        }
+    }
+
+    /// The cause of that kind, if there is one.
+    pub(crate) fn from_numbers([kind, number]: [u8; 2]) -> Option<Self> {
+        match kind {
+            0 => Some(Cause::Returned),
+            1 => Some(Cause::Exit(number)),
+            2 => Some(Cause::Signal(number)),
+            3 => Some(Cause::Expired),
+            4 => Some(Cause::HolderDied),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -128,13 +128,7 @@ fn ids(leases: impl Iterator<Item = LeaseId>) -> Vec<String> {
 
 /// A reason as it is stored: the kind of the cause, a number, and the text.
 fn encode(reason: &Reason) -> Vec<u8> {
-    let (kind, number) = match reason.cause {
-        Cause::Returned => (0, 0),
-        Cause::Exit(status) => (1, status),
-        Cause::Signal(signal) => (2, signal),
-        Cause::Expired => (3, 0),
-        Cause::HolderDied => (4, 0),
-    };
+    let [kind, number] = reason.cause.numbers();
     let text = &reason.text[..reason.text.len().min(Reason::MOST_TEXT)];
     [format!("{kind}:{number}:").as_bytes(), text].concat()
 }
@@ -143,15 +137,7 @@ fn encode(reason: &Reason) -> Vec<u8> {
 pub(super) fn decode(bytes: &[u8]) -> Option<Reason> {
     let mut parts = bytes.splitn(3, |byte| *byte == b':');
     let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse::<u8>().ok();
-    let (kind, number) = (number()?, number()?);
-    let cause = match kind {
-        0 => Cause::Returned,
-        1 => Cause::Exit(number),
-        2 => Cause::Signal(number),
-        3 => Cause::Expired,
-        4 => Cause::HolderDied,
-        _ => return None,
-    };
+    let cause = Cause::from_numbers([number()?, number()?])?;
     Some(Reason { cause, text: parts.next()?.to_vec() })
 }
 

@@ -26,13 +26,7 @@ impl<'a> StoredReason<'a> {
     }
 
     fn word(&self) -> u32 {
-        let (kind, number) = match self.cause {
-            Cause::Returned => (0, 0),
-            Cause::Exit(status) => (1, status),
-            Cause::Signal(signal) => (2, signal),
-            Cause::Expired => (3, 0),
-            Cause::HolderDied => (4, 0),
-        };
+        let [kind, number] = self.cause.numbers();
         let [low, high] = (self.text.len() as u16).to_ne_bytes();
         u32::from_ne_bytes([kind, number, low, high])
     }
@@ -41,13 +35,8 @@ impl<'a> StoredReason<'a> {
 /// The reason in a dead frame's record.
 pub(super) fn reason<M: ReadMemory>(memory: &M, record: &Record) -> Result<Reason> {
     let [kind, number, low, high] = record.reason().to_ne_bytes();
-    let cause = match kind {
-        0 => Cause::Returned,
-        1 => Cause::Exit(number),
-        2 => Cause::Signal(number),
-        3 => Cause::Expired,
-        4 => Cause::HolderDied,
-        _ => return damaged("reason", format!("is {kind}, which is none")),
+    let Some(cause) = Cause::from_numbers([kind, number]) else {
+        return damaged("reason", format!("is {kind}, which is none"));
     };
     let length = usize::from(u16::from_ne_bytes([low, high]));
     if length > Reason::MOST_TEXT || (length > 0) != (record.reason_unit() > 0) {
