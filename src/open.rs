@@ -30,7 +30,7 @@ pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
 /// Those of [`open`].
 pub fn open_to_look(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
     let queue = match place.remote(address)? {
-        // What is due there by now is done by whoever comes first, and changes nothing that could be seen.
+        // Looking there changes nothing either.
         Some(remote) => redis::open(place, address, &remote),
         None => LocalQueue::open_to_look(place, address).map(|queue| Box::new(queue) as Box<dyn Queue>),
     };

@@ -1,5 +1,6 @@
 //! What can be wrong with a server: what to say, and whether to try again.
 
+use crate::error::advice;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::io;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ fn loss(error: &io::Error) -> String {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             format!("nobody answers there: {}; is the server running?", without_number(error))
         }
-        _ => format!("it cannot be reached: {}", without_number(error)),
+        _ => format!("it cannot be reached: {}{}", without_number(error), advice(error)),
     }
 }
 

@@ -380,7 +380,7 @@ impl Queue for RedisQueue {
     }
 
     fn status_and_participants(&mut self, deadline: Deadline) -> Result<(Status, Participants)> {
-        self.look(true, deadline).map(|(status, _, participants)| (status, participants))
+        self.look(deadline)
     }
 
     fn wait(&mut self, condition: Condition, deadline: Deadline) -> Result<bool> {
@@ -425,7 +425,7 @@ impl Queue for RedisQueue {
     }
 
     fn status(&mut self, deadline: Deadline) -> Result<Status> {
-        self.look(false, deadline).map(|(status, ..)| status)
+        self.look(deadline).map(|(status, _)| status)
     }
 }
 

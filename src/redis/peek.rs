@@ -15,11 +15,8 @@ impl RedisQueue {
         let most = super::take::most(most as u64);
         let mut reply = self.call(&script::PEEK, &[shelf_name(shelf), most.as_bytes()], deadline)?;
         self.expect(&reply, "shown")?;
-        let undecided = reply.list();
         let clock = Clock::new(reply.number());
-        let shown = frames(reply.list(), &clock)?;
-        self.decide(undecided)?;
-        Ok(shown)
+        frames(reply.list(), &clock)
     }
 }
 

@@ -8,10 +8,26 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl RedisQueue {
-    /// The figures, the id of the next message that is put, and, if that is wanted, who takes part.
-    pub(super) fn look(&mut self, participants: bool, deadline: Deadline) -> Result<(Status, u64, Participants)> {
-        let wanted: &[u8] = if participants { b"1" } else { b"0" };
-        let mut reply = self.call(&script::STATUS, &[wanted], deadline)?;
+    /// The figures and who takes part. Nothing is changed: what is due is shown as if it had been done.
+    pub(super) fn look(&mut self, deadline: Deadline) -> Result<(Status, Participants)> {
+        let (status, _, participants) = self.figures(true, true, deadline)?;
+        Ok((status, participants))
+    }
+
+    /// The figures and the id of the next message that is put, after what is due has been done.
+    pub(super) fn look_and_do(&mut self, deadline: Deadline) -> Result<(Status, u64)> {
+        let (status, next_id, _) = self.figures(false, false, deadline)?;
+        Ok((status, next_id))
+    }
+
+    fn figures(
+        &mut self,
+        participants: bool,
+        only_look: bool,
+        deadline: Deadline,
+    ) -> Result<(Status, u64, Participants)> {
+        let flag = |is_so: bool| -> &[u8] { if is_so { b"1" } else { b"0" } };
+        let mut reply = self.call(&script::STATUS, &[flag(participants), flag(only_look)], deadline)?;
         self.expect(&reply, "status")?;
         let undecided = reply.list();
         let next = reply.signed();
@@ -48,7 +64,9 @@ impl RedisQueue {
         let clock = Clock::new(reply.number());
         status.oldest = u64::try_from(oldest).ok().map(|put_at| clock.ours(put_at));
         let participants = participants_in(reply.list());
-        self.decide(undecided)?;
+        if !only_look {
+            self.decide(undecided)?;
+        }
         Ok((status, next_id, participants))
     }
 }

@@ -15,7 +15,7 @@ impl RedisQueue {
     pub(super) fn wait_until(&mut self, condition: Condition, deadline: Deadline) -> Result<bool> {
         let channel = if condition == Condition::Empty { Channel::Finished } else { Channel::Data };
         self.sleep_until(channel, deadline, |queue| {
-            let (status, ..) = queue.look(false, deadline)?;
+            let (status, _) = queue.look_and_do(deadline)?;
             Ok(match condition {
                 Condition::Ready => status.ready > 0 && !status.gets_paused,
                 Condition::Empty => status.ready == 0 && status.delayed == 0,
@@ -27,7 +27,7 @@ impl RedisQueue {
     pub(super) fn wait_until_finished(&mut self, deadline: Deadline, look: &mut dyn FnMut(&Status)) -> Result<bool> {
         let mut mark = None;
         self.sleep_until(Channel::Finished, deadline, |queue| {
-            let (status, next_id, _) = queue.look(false, deadline)?;
+            let (status, next_id) = queue.look_and_do(deadline)?;
             look(&status);
             let mark = mark.get_or_insert_with(|| next_id.to_string());
             let reply = queue.call(&script::UNFINISHED, &[mark.as_bytes()], deadline)?;

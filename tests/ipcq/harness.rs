@@ -1,13 +1,16 @@
 //! A directory of its own and an empty environment for every test, and ways to run `ipcq` in it.
 
 use crate::server;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// How long a server takes those for alive that it does not hear from, in most tests.
+pub(crate) const PRESENCE: &str = "2s";
 
 /// The binary under test.
 pub(crate) fn binary() -> &'static Path {
@@ -110,7 +113,7 @@ impl Sandbox {
     }
 
     fn of(directory: TempDir) -> Self {
-        Sandbox { directory, database: is_on_redis().then(server::new_database).flatten(), presence: "2s" }
+        Sandbox { directory, database: is_on_redis().then(server::new_database).flatten(), presence: PRESENCE }
     }
 
     /// A path in the sandbox, for files of the test.
@@ -123,6 +126,24 @@ impl Sandbox {
         self.path("queues")
     }
 
+    /// What `$IPCQ_DIR` is.
+    pub(crate) fn home(&self) -> OsString {
+        self.database.as_ref().map_or_else(|| self.queues().into(), OsString::from)
+    }
+
+    /// Everything that there is of a queue, byte for byte.
+    pub(crate) fn contents(&self, queue: &str) -> Vec<u8> {
+        match &self.database {
+            None => std::fs::read(self.queues().join(queue)).expect("the queue has a file"),
+            Some(url) => server::contents(url, queue),
+        }
+    }
+
+    /// What the server of the sandbox's queues answers to the words of a command.
+    pub(crate) fn ask_server(&self, words: &str) -> String {
+        server::ask_database(self.database.as_ref().expect("the queues are on a server"), words)
+    }
+
     /// A program with nothing in its environment but where to find `ipcq` and the queues.
     pub(crate) fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -130,12 +151,8 @@ impl Sandbox {
         command
             .env_clear()
             .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", directory.display()))
-            .env("IPCQ_DIR", self.queues())
-            .envs(
-                self.database
-                    .iter()
-                    .flat_map(|url| [("IPCQ_DIR", url.as_str()), ("IPCQ_REDIS_PRESENCE", self.presence)]),
-            )
+            .env("IPCQ_DIR", self.home())
+            .envs(self.database.iter().map(|_| ("IPCQ_REDIS_PRESENCE", self.presence)))
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -237,6 +237,33 @@ fn a_replica_is_refused_in_the_end_and_found_to_be_none_before_that() {
 }
 
 #[test]
+fn a_replica_can_be_looked_at() {
+    let (Some(primary), Some(replica)) = (Server::start(""), Server::start("")) else { return };
+    let (there, here) = (on(&primary), on(&replica));
+    there.ok("create jobs --max-attempts 1");
+    there.ok("put jobs a b c d e");
+    there.ok("get jobs --lease 1h -n 3 -o bodies");
+    there.ok("nack jobs 1");
+    there.ok("nack jobs 2");
+    let (holder, _reader) = there.stuck("get jobs");
+    replica.ask(&format!("replicaof 127.0.0.1 {}", primary.listen()));
+    until("all is copied", || replica.ask("info replication").contains("master_link_status:up"));
+    for look in ["ls", "peek jobs", "peek jobs --dead --json", "peek jobs --leased", "verify jobs"] {
+        let shown = there.ok(look);
+        assert!(!shown.is_empty() && here.ok(look) == shown, "{look}");
+    }
+    assert_eq!(here.stat("jobs", "dead"), 2);
+    // What is due is seen to be due, and nobody is there who could do it.
+    holder.signal("KILL");
+    holder.end();
+    until("it is ready", || here.stat("jobs", "ready") == 2);
+    assert_eq!(here.ok("peek jobs"), "d\ne\n");
+    for change in ["put jobs x -t 0.1", "get jobs -t 0.1"] {
+        assert!(here.run(change).refusal(2).contains("it is a replica that refuses changes; use the address"));
+    }
+}
+
+#[test]
 fn scripts_that_a_server_has_forgotten_are_told_again() {
     let Some(server) = Server::start("") else { return };
     let sandbox = on(&server);

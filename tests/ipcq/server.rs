@@ -1,6 +1,6 @@
 //! Redis servers of the tests' own, on sockets of their own, which end with whoever started them.
 
-use crate::harness::{Running, have, shared_memory, until};
+use crate::harness::{Done, Running, have, shared_memory, until};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -104,11 +104,37 @@ impl Drop for Server {
 }
 
 fn ask(socket: &Path, words: &str) -> String {
-    let mut command = Command::new("redis-cli");
-    command.arg("-s").arg(socket).args(words.split_whitespace());
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let done = Running::from(child.expect("redis-cli starts")).end();
+    let done = cli(Command::new("redis-cli").arg("-s").arg(socket).args(words.split_whitespace()));
     String::from_utf8_lossy(&done.out).into_owned() + &done.err
+}
+
+/// What the server answers to the words of a command for the database with this URL.
+pub(crate) fn ask_database(url: &str, words: &str) -> String {
+    let (socket, database) = socket_and_database(url);
+    ask(socket, &format!("-n {database} {words}"))
+}
+
+/// All keys of a queue and what they hold, as the server saves it.
+pub(crate) fn contents(url: &str, queue: &str) -> Vec<u8> {
+    let (socket, database) = socket_and_database(url);
+    let script = "local all = redis.call('KEYS', '{ipcq:' .. ARGV[1] .. '}:*') table.sort(all)
+        for i, key in ipairs(all) do all[i] = key .. redis.call('DUMP', key) end return all";
+    let mut command = Command::new("redis-cli");
+    command.arg("-s").arg(socket).args(["-n", database, "--raw", "eval", script, "0", queue]);
+    let done = cli(&mut command);
+    assert!(done.code == 0 && done.out.len() > 1, "{done:?}");
+    done.out
+}
+
+/// What the URL of a database of ours is made of.
+fn socket_and_database(url: &str) -> (&Path, &str) {
+    let parts = url.strip_prefix("redis+unix://").and_then(|rest| rest.rsplit_once('/'));
+    parts.map(|(socket, database)| (Path::new(socket), database)).expect("it is ours")
+}
+
+fn cli(command: &mut Command) -> Done {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    Running::from(child.expect("redis-cli starts")).end()
 }
 
 /// The URL of a database, on a server that all tests share, that nobody else has. `None`: there is no server.

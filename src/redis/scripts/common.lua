@@ -72,6 +72,22 @@ local function open()
   end
 end
 
+local READS = {
+  EXISTS = true, GETRANGE = true, HGET = true, HMGET = true, SMEMBERS = true, STRLEN = true, ZRANGE = true,
+  ZRANGEBYSCORE = true, ZSCORE = true,
+}
+
+-- Lets what follows change figures and frames in hand, and nothing on the server: looking is no change, and a replica
+-- can be looked at, too.
+local function only_look()
+  call = function(command, ...)
+    if READS[command] then
+      return redis.call(command, ...)
+    end
+    return 0
+  end
+end
+
 -- To be called first by what must not fail for want of memory: a server that has run out of it refuses the first
 -- change of a script, if that could need more, and none after that.
 local function reserve()
@@ -108,6 +124,16 @@ end
 -- Remembers it for a day: whoever has heard the answer forgets it.
 local function remember(sequence, reply)
   call('SET', q .. 't:' .. me, cjson.encode({ sequence, reply }), 'EX', 86400)
+  return reply
+end
+
+-- How a change begins. Returns a reply if there is nothing to do: the queue is not there, or the change of this client
+-- with that number, if it has one, has been made.
+local function begin(sequence)
+  local reply = open() or sequence and remembered(sequence)
+  if not reply then
+    reserve()
+  end
   return reply
 end
 
@@ -329,13 +355,17 @@ local function stop_producing(owner)
   end
 end
 
+-- The frames that a look has moved, by their ids.
+local moved = {}
+
 -- Does what is due by now. Returns what dead owners have prepared, as ids and sources in turn: somebody has to look in
 -- another queue what is to become of that.
 local function look()
-  local came_back, undecided, moved = 0, {}, 0
-  local function given(what)
-    moved = moved + 1
-    if what == 'ready' then
+  local came_back, undecided, moves = 0, {}, 0
+  local function ends(f, reason)
+    moved[f.id], f.reason = f, reason
+    moves = moves + 1
+    if give_back(f, m.max_attempts, 0, reason) == 'ready' then
       came_back = came_back + 1
     end
   end
@@ -349,8 +379,8 @@ local function look()
         waits = true
         undecided[#undecided + 1] = id
         undecided[#undecided + 1] = call('HGET', q .. 'prepared', id) or ''
-      elseif moved < AT_ONCE then
-        given(give_back(f, m.max_attempts, 0, '4:0:'))
+      elseif moves < AT_ONCE then
+        ends(f, '4:0:')
       else
         waits = true
       end
@@ -360,19 +390,18 @@ local function look()
       forget_owner(owner)
     end
   end
-  if moved < AT_ONCE then
+  if moves < AT_ONCE then
     for _, id in ipairs(call('ZRANGEBYSCORE', q .. 'kept', '-inf', whole(now), 'LIMIT', 0, AT_ONCE)) do
       local f = load(id)
-      if f then
+      if not f then
+        call('ZREM', q .. 'kept', id)
+      elseif not moved[id] then
         local owner = f.owner
-        local what = give_back(f, m.max_attempts, 0, '3:0:')
+        ends(f, '3:0:')
         add('expired', f.count)
-        given(what)
         if owner ~= NOBODY then
           forget_owner(owner)
         end
-      else
-        call('ZREM', q .. 'kept', id)
       end
     end
   end
@@ -380,6 +409,7 @@ local function look()
     call('ZREM', q .. 'delayed', id)
     local f = load(id)
     if f then
+      moved[id] = f
       add('delayed', -f.count)
       make_ready(f)
       came_back = came_back + 1
@@ -388,7 +418,7 @@ local function look()
   if came_back > 0 then
     wake('data')
   end
-  if moved > 0 then
+  if moves > 0 then
     note_if_drained()
   end
   return undecided

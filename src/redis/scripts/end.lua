@@ -1,15 +1,10 @@
 -- Ends kept leases: all of them, or none.
 -- ARGV: uuid, client, sequence, how, microseconds of delay, attempts or -1, reason, then id and attempts of each
-local refused = open()
-if refused then
-  return refused
-end
 local sequence, how, delay, max_attempts, reason = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local before = remembered(sequence)
-if before then
-  return before
+local answer = begin(sequence)
+if answer then
+  return answer
 end
-reserve()
 look()
 if max_attempts < 0 then
   max_attempts = m.max_attempts

@@ -1,11 +1,10 @@
 -- Lets kept leases run until another time: all of them, or none.
 -- ARGV: uuid, client, microseconds from now, then id and attempts of each
-local refused = open()
-if refused then
-  return refused
+local answer = begin()
+if answer then
+  return answer
 end
 local till = math.min(now + tonumber(ARGV[3]), NEVER)
-reserve()
 look()
 local frames = {}
 for index = 4, #ARGV, 2 do

@@ -1,14 +1,9 @@
 -- Removes a dead message that has been handed out so often, and notes that it was handed on.
 -- ARGV: uuid, client, sequence, id, attempts
-local refused = open()
-if refused then
-  return refused
+local answer = begin(ARGV[3])
+if answer then
+  return answer
 end
-local before = remembered(ARGV[3])
-if before then
-  return before
-end
-reserve()
 local f = load(ARGV[4])
 if not f or f.state ~= DEAD or f.attempts ~= tonumber(ARGV[5]) then
   return { 'not dead', ARGV[4] }

@@ -1,12 +1,11 @@
 -- Keeps leases that were taken singly. ARGV: uuid, client, microseconds they run or -1, whether they end with us, stay,
 -- how many are kept, then id and attempts of each; those after the kept ones are ready again.
-local refused = open()
-if refused then
-  return refused
+local answer = begin()
+if answer then
+  return answer
 end
 local runs, ours, stay, kept = tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5] == '1', tonumber(ARGV[6])
 local till = runs >= 0 and now + runs or NEVER
-reserve()
 for index = 7, #ARGV, 2 do
   local f = load(ARGV[index])
   -- What is not ours has been kept already, and the answer was lost; or the lease was, and its end will say so.

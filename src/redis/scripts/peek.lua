@@ -1,16 +1,16 @@
--- The first frames of a shelf. ARGV: uuid, client, shelf, most
+-- The first frames of a shelf; changes nothing. ARGV: uuid, client, shelf, most
 local refused = open()
 if refused then
   return refused
 end
 local shelf, most = ARGV[3], tonumber(ARGV[4])
-reserve()
-local undecided = look()
-commit()
+local state = ({ ready = READY, leased = LEASED, delayed = DELAYED, dead = DEAD })[shelf]
+only_look()
+look()
 local reply, messages = {}, 0
 local function show(id)
-  local f = load(id)
-  if not f or f.state == PREPARED or messages >= most then
+  local f = moved[id] or load(id)
+  if not f or f.state ~= state or messages >= most then
     return
   end
   local shown, text = math.min(f.count, most - messages), nil
@@ -25,7 +25,7 @@ local function show(id)
   elseif shelf == 'delayed' or shelf == 'dead' then
     at = f.at
   end
-  local reason = shelf == 'dead' and call('HGET', q .. 'reasons', id) or ''
+  local reason = shelf == 'dead' and (f.reason or call('HGET', q .. 'reasons', id)) or ''
   local known = f.owner ~= NOBODY and call('HGET', q .. 'owner', f.owner) or ''
   for _, value in ipairs({ f.id, shown, f.attempts - f.forgiven, f.attempts, f.framing, f.json, at, reason, known, text }) do
     reply[#reply + 1] = value
@@ -34,11 +34,11 @@ local function show(id)
 end
 local function show_all(ids)
   for _, id in ipairs(ids) do
-    if messages >= most then
-      return
-    end
     show(id)
   end
+end
+local function by_number(one, other)
+  return tonumber(one) < tonumber(other)
 end
 if shelf == 'leased' then
   show_all(call('ZRANGE', q .. 'kept', 0, -1))
@@ -49,10 +49,23 @@ if shelf == 'leased' then
         ids[#ids + 1] = id
       end
     end
-    table.sort(ids, function(one, other) return tonumber(one) < tonumber(other) end)
+    table.sort(ids, by_number)
     show_all(ids)
   end
 else
-  show_all(call('ZRANGE', q .. shelf, 0, most - 1))
+  local ids, arrived = call('ZRANGE', q .. shelf, 0, most - 1), {}
+  for id, f in pairs(moved) do
+    if f.state == state then
+      arrived[#arrived + 1] = id
+    end
+  end
+  table.sort(arrived, by_number)
+  for _, id in ipairs(arrived) do
+    ids[#ids + 1] = id
+  end
+  if shelf == 'ready' then
+    table.sort(ids, by_number)
+  end
+  show_all(ids)
 end
-return { 'shown', undecided, now, reply }
+return { 'shown', now, reply }

@@ -1,14 +1,9 @@
 -- Removes all messages of a shelf. ARGV: uuid, client, sequence, shelf
-local refused = open()
-if refused then
-  return refused
-end
-local before = remembered(ARGV[3])
-if before then
-  return before
+local answer = begin(ARGV[3])
+if answer then
+  return answer
 end
 local shelf = ARGV[4]
-reserve()
 look()
 local purged = 0
 for _, id in ipairs(call('ZRANGE', q .. shelf, 0, -1)) do

@@ -1,15 +1,12 @@
 -- Puts a run of messages at the end of the order, or as many of them as there is room for.
 -- ARGV: uuid, client, sequence, framing, json, count, together, payload; and for what is prepared: presence, what is
 -- known of us, source
-local refused = open()
-if refused then
-  return refused
-end
 local sequence, framing, json, messages = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local together, text, presence = ARGV[7] == '1', ARGV[8], ARGV[9]
-local before = remembered(sequence)
-if before then
-  return before
+-- It may fail for want of memory.
+local answer = open() or remembered(sequence)
+if answer then
+  return answer
 end
 if m.closed == 1 then
   return { 'closed' }

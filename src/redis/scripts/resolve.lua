@@ -1,9 +1,8 @@
 -- Makes prepared messages ready, or drops them. ARGV: uuid, client, id, publish
-local refused = open()
-if refused then
-  return refused
+local answer = begin()
+if answer then
+  return answer
 end
-reserve()
 local f = load(ARGV[3])
 if f and f.state == PREPARED then
   local owner = f.owner

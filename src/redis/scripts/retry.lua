@@ -1,14 +1,9 @@
 -- Makes dead messages ready again, as new: those with these ids, all of them or none, or every one there is.
 -- ARGV: uuid, client, sequence, all, ids
-local refused = open()
-if refused then
-  return refused
+local answer = begin(ARGV[3])
+if answer then
+  return answer
 end
-local before = remembered(ARGV[3])
-if before then
-  return before
-end
-reserve()
 look()
 local ids = {}
 if ARGV[4] == '1' then

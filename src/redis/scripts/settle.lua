@@ -1,15 +1,10 @@
 -- Ends leases that were not kept, in the order in which they were taken: the first `delivered` messages are done with,
 -- the others are ready again. ARGV: uuid, client, sequence, delivered, stay, then id, count and attempts of each frame.
-local refused = open()
-if refused then
-  return refused
-end
 local sequence, delivered, stay = ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
-local before = remembered(sequence)
-if before then
-  return before
+local answer = begin(sequence)
+if answer then
+  return answer
 end
-reserve()
 local done, returned, lost = 0, 0, 0
 for index = 6, #ARGV, 3 do
   local id, messages, attempts = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])

@@ -1,22 +1,29 @@
--- The figures, and, if that is wanted, who holds messages and who produces. ARGV: uuid, client, participants
+-- The figures, and, if that is wanted, who holds messages and who produces. ARGV: uuid, client, participants, whether
+-- nothing is to be changed
 local refused = open()
 if refused then
   return refused
 end
+if ARGV[4] == '1' then
+  only_look()
+end
 reserve()
 local undecided = look()
 commit()
-local oldest, first = -1, call('ZRANGE', q .. 'ready', 0, 0)[1]
-if first then
-  local f = load(first)
-  oldest = f and f.put_at or -1
+local oldest, first = NEVER, call('ZRANGE', q .. 'ready', 0, 0)[1]
+moved[first or ''] = first and load(first)
+for _, f in pairs(moved) do
+  if f.state == READY then
+    oldest = math.min(oldest, f.put_at)
+  end
 end
 local participants = {}
 if ARGV[3] == '1' then
-  for _, owner in ipairs(call('ZRANGE', q .. 'owners', 0, -1)) do
+  -- Who is not heard of any more holds nothing.
+  for _, owner in ipairs(call('ZRANGEBYSCORE', q .. 'owners', '(' .. whole(now), '+inf')) do
     local messages, since = 0, now
     for _, id in ipairs(call('SMEMBERS', q .. 'o:' .. owner)) do
-      local f = load(id)
+      local f = not moved[id] and load(id)
       if f then
         messages = messages + f.count
         since = math.min(since, f.at)
@@ -30,5 +37,5 @@ end
 return {
   'status', undecided, until_due(), m.ready, m.leased, m.delayed, m.dead, m.bytes, m.capacity, m.max_items, m.closed,
   m.puts_paused, m.gets_paused, m.put, m.got, m.returned, m.expired, m.died, m.purged, m.high_water, m.producers,
-  rate_now('put'), rate_now('got'), oldest, m.created, m.next_id, now, participants,
+  rate_now('put'), rate_now('got'), oldest < NEVER and oldest or -1, m.created, m.next_id, now, participants,
 }

@@ -1,9 +1,8 @@
 -- Sets flags and wakes everyone who waits. ARGV: uuid, client, then flags and their values
-local refused = open()
-if refused then
-  return refused
+local answer = begin()
+if answer then
+  return answer
 end
-reserve()
 for index = 3, #ARGV, 2 do
   set(ARGV[index], tonumber(ARGV[index + 1]))
 end

@@ -1,11 +1,10 @@
 -- Leases the first ready messages to this client.
 -- ARGV: uuid, client, messages, bytes, singly, presence, what is known of us, again
-local refused = open()
-if refused then
-  return refused
+local answer = begin()
+if answer then
+  return answer
 end
 local most, most_bytes, singly, presence = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6]
-reserve()
 local undecided = look()
 
 local reply, messages, bytes = {}, 0, 0
