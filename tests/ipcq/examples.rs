@@ -1,6 +1,6 @@
 //! The examples in the manual pages of the commands around leases do what they say.
 
-use crate::harness::{Done, Sandbox, feed, have};
+use crate::harness::{Done, Sandbox, differs, feed, have};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -151,6 +151,9 @@ fn of_get() {
     runs(&sandbox, leasing);
     assert_eq!(sandbox.ok("peek jobs"), "b\n");
     let [script] = &blocks("ipcq-get.1", "LEASES")[..] else { panic!("there is another example") };
+    if differs("The owner of a lease") {
+        return;
+    }
     sandbox.ok("close jobs");
     assert_eq!(runs(&sandbox, script), "working on b\n");
     assert_eq!(sandbox.run("get jobs").code, 3, "it has been acknowledged");

@@ -1,6 +1,6 @@
 //! What the system refuses to a process is an error that says so, and the queue works on afterwards.
 
-use crate::harness::{Done, Sandbox, feed, have};
+use crate::harness::{Done, Sandbox, differs, feed, have, is_on_redis};
 use std::fs;
 use std::process::Stdio;
 
@@ -44,6 +44,9 @@ const TOO_LARGE: &[&str] = &["File too large", "'ulimit -f'"];
 
 #[test]
 fn a_queue_that_would_be_too_large_a_file_is_not_created() {
+    if differs("Files and permissions") {
+        return;
+    }
     for size in [0, 4096, 16383] {
         for command in ["create jobs", "put jobs message --create", "get jobs --create --timeout 0"] {
             let sandbox = Sandbox::new();
@@ -58,6 +61,9 @@ fn a_queue_that_would_be_too_large_a_file_is_not_created() {
 
 #[test]
 fn a_queue_that_may_not_become_a_larger_file_takes_what_there_is_room_for() {
+    if differs("Files and permissions") {
+        return;
+    }
     let sandbox = Sandbox::with_queues("jobs");
     let Some(done) = limited(&sandbox, "--fsize=65536", "put jobs", &[b'x'; 100_000]) else { return };
     is_refused(&done, &["cannot make queue 'jobs' larger: File too large", "'ulimit -f'"]);
@@ -129,13 +135,18 @@ fn too_few_descriptors_are_a_sentence() {
             }
         }
     }
-    assert!(refusals >= 2 * COMMANDS.len(), "{refusals}");
+    // A server is reached by one descriptor.
+    let too_few = if is_on_redis() { 1 } else { 2 };
+    assert!(refusals >= too_few * COMMANDS.len(), "{refusals}");
 }
 
 const MEGABYTE: usize = 1 << 20;
 
 #[test]
 fn a_queue_for_which_there_is_no_address_space_is_a_sentence() {
+    if differs("Storage") {
+        return;
+    }
     let sandbox = Sandbox::with_queues("jobs");
     sandbox.run_with(["put", "jobs"], &vec![b'x'; 20 * MEGABYTE]);
     for command in ["put jobs message", "get jobs --timeout 0", "stat jobs", "close jobs", "create jobs --exist-ok"] {
@@ -150,6 +161,9 @@ fn a_queue_for_which_there_is_no_address_space_is_a_sentence() {
 
 #[test]
 fn a_message_for_which_there_is_no_memory_is_a_sentence_to_who_puts_it() {
+    if differs("Large messages") {
+        return;
+    }
     let sandbox = Sandbox::with_queues("jobs");
     let text = format!("\"{}\"\n", "x".repeat(3 * MEGABYTE));
     let (mut refused, mut done_well) = (0, 0);
@@ -172,6 +186,9 @@ fn a_message_for_which_there_is_no_memory_is_a_sentence_to_who_puts_it() {
 
 #[test]
 fn a_message_for_which_there_is_no_memory_goes_back() {
+    if differs("Large messages") {
+        return;
+    }
     let sandbox = Sandbox::with_queues("jobs");
     let text = format!("{{\"key\":\"{}\"}}\n", "x'".repeat(MEGABYTE));
     let (mut refused, mut done_well) = (0, 0);
