@@ -25,9 +25,9 @@ impl RedisQueue {
             vec![runs.as_bytes(), if ours { yes } else { no }, if stay { yes } else { no }, kept.as_bytes()];
         arguments.extend(leases.iter().map(String::as_bytes));
         // Of a lease that was lost meanwhile, its end says so.
-        let reply = self.call(&script::KEEP, &arguments, deadline)?;
+        let mut reply = self.call(&script::KEEP, &arguments, deadline)?;
         self.expect(&reply, "kept")?;
-        self.is_known = stay || ours;
+        self.is_known = reply.flag();
         self.presence.show(self.is_known);
         Ok(())
     }

@@ -64,6 +64,8 @@ struct RedisQueue {
     max_attempts: u32,
     /// Microseconds.
     lease: u64,
+    /// The queue closes itself when its last producer is gone.
+    auto_close: bool,
     /// Who we are to the server.
     me: String,
     /// The number of our last change whose repetition has to be noticed.
@@ -72,6 +74,8 @@ struct RedisQueue {
     is_remembered: bool,
     /// The server knows us as one that holds messages, or produces.
     is_known: bool,
+    /// We count as a producer.
+    produces: bool,
     presence: Presence,
     frames: Vec<Frame>,
     payloads: Vec<Vec<u8>>,
@@ -122,6 +126,7 @@ impl RedisQueue {
         queue.max_items = Some(reply.number()).filter(|items| *items > 0);
         queue.max_attempts = u32::try_from(reply.number()).unwrap_or(u32::MAX);
         queue.lease = reply.number();
+        queue.auto_close = reply.flag();
         Ok(queue)
     }
 
@@ -156,6 +161,7 @@ impl RedisQueue {
         queue.max_items = limits.max_items;
         queue.max_attempts = limits.max_attempts.unwrap_or(0);
         queue.lease = lease;
+        queue.auto_close = limits.auto_close;
         Ok(queue)
     }
 
@@ -190,10 +196,12 @@ impl RedisQueue {
             max_items: None,
             max_attempts: 0,
             lease: 0,
+            auto_close: false,
             me,
             sequence: 0,
             is_remembered: false,
             is_known: false,
+            produces: false,
             frames: Vec::new(),
             payloads: Vec::new(),
             listener: None,
@@ -404,9 +412,13 @@ impl Queue for RedisQueue {
     }
 
     fn produce(&mut self, deadline: Deadline) -> Result<()> {
+        if !self.auto_close || self.produces {
+            return Ok(());
+        }
         let (presence, known) = (self.presence.microseconds(), presence::what_is_known_of_us());
         let reply = self.call(&script::PRODUCE, &[presence.as_bytes(), known.as_bytes()], deadline)?;
         self.expect(&reply, "produces")?;
+        self.produces = true;
         self.is_known = true;
         self.presence.show(true);
         Ok(())

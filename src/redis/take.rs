@@ -92,12 +92,10 @@ impl RedisQueue {
         arguments.extend(frames.iter().map(String::as_bytes));
         let mut reply = self.call(&script::SETTLE, &arguments, deadline)?;
         self.expect(&reply, "settled")?;
-        self.is_known &= stay;
+        let lost = reply.number();
+        self.is_known = reply.flag();
         self.presence.show(self.is_known);
-        match reply.number() {
-            0 => Ok(()),
-            lost => Err(self.lost(lost)),
-        }
+        if lost > 0 { Err(self.lost(lost)) } else { Ok(()) }
     }
 
     /// That we were taken for dead, and others have what we had.

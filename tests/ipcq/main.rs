@@ -24,6 +24,7 @@ mod guarantees_manual;
 mod handing_on;
 mod help;
 mod hostile;
+mod in_step;
 mod in_use;
 mod join;
 mod leases;

@@ -37,6 +37,17 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+local function by_number(one, other)
+  return tonumber(one) < tonumber(other)
+end
+
+-- That time, or a little later if this script has used it before: what happens at once keeps its order.
+local moments = 0
+local function moment(time)
+  moments = moments + 1
+  return time + moments - 1
+end
+
 -- The meta hash as it was, and what has changed in it.
 local FIELDS = {
   'version', 'uuid', 'capacity', 'max_items', 'max_attempts', 'auto_close', 'closed', 'puts_paused', 'gets_paused',
@@ -264,6 +275,11 @@ local function live(presence)
   call('ZADD', q .. 'owners', whole(now + presence), me)
 end
 
+-- Whether this client is one that holds or produces something.
+local function is_owner()
+  return call('ZSCORE', q .. 'owners', me) and 1 or 0
+end
+
 -- Forgets an owner that holds and produces nothing.
 local function forget_owner(owner)
   if call('EXISTS', q .. 'o:' .. owner) == 1 then
@@ -285,9 +301,9 @@ local function make_ready(f)
 end
 
 local function bury(f, reason)
-  f.state, f.at = DEAD, now
+  f.state, f.at = DEAD, moment(now)
   save(f)
-  call('ZADD', q .. 'dead', whole(now), f.id)
+  call('ZADD', q .. 'dead', whole(f.at), f.id)
   call('HSET', q .. 'reasons', f.id, reason)
   add('dead', f.count)
   add('died', f.count)
@@ -317,9 +333,9 @@ local function give_back(f, max_attempts, not_before, reason)
   end
   add('returned', f.count)
   if not_before > now then
-    f.state, f.at = DELAYED, not_before
+    f.state, f.at = DELAYED, moment(not_before)
     save(f)
-    call('ZADD', q .. 'delayed', whole(not_before), f.id)
+    call('ZADD', q .. 'delayed', whole(f.at), f.id)
     add('delayed', f.count)
     return 'delayed'
   end
@@ -371,7 +387,9 @@ local function look()
   end
   for _, owner in ipairs(call('ZRANGEBYSCORE', q .. 'owners', '-inf', whole(now), 'LIMIT', 0, AT_ONCE)) do
     local waits = false
-    for _, id in ipairs(call('SMEMBERS', q .. 'o:' .. owner)) do
+    local ids = call('SMEMBERS', q .. 'o:' .. owner)
+    table.sort(ids, by_number)
+    for _, id in ipairs(ids) do
       local f = load(id)
       if not f then
         call('SREM', q .. 'o:' .. owner, id)
@@ -391,7 +409,9 @@ local function look()
     end
   end
   if moves < AT_ONCE then
-    for _, id in ipairs(call('ZRANGEBYSCORE', q .. 'kept', '-inf', whole(now), 'LIMIT', 0, AT_ONCE)) do
+    local ids = call('ZRANGEBYSCORE', q .. 'kept', '-inf', whole(now), 'LIMIT', 0, AT_ONCE)
+    table.sort(ids, by_number)
+    for _, id in ipairs(ids) do
       local f = load(id)
       if not f then
         call('ZREM', q .. 'kept', id)

@@ -21,6 +21,7 @@ for index = 8, #ARGV, 2 do
     frames[#frames + 1] = f
   end
 end
+table.sort(frames, function(one, other) return by_number(one.id, other.id) end)
 local done, again, dead = 0, 0, 0
 for _, f in ipairs(frames) do
   local owner = f.owner

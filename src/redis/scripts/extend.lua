@@ -16,9 +16,9 @@ for index = 4, #ARGV, 2 do
   frames[#frames + 1] = f
 end
 for _, f in ipairs(frames) do
-  f.till = till
+  f.till = moment(till)
   save(f)
-  call('ZADD', q .. 'kept', whole(till), f.id)
+  call('ZADD', q .. 'kept', whole(f.till), f.id)
 end
 -- Sleepers have to know when to look again.
 wake('data')

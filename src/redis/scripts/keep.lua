@@ -15,9 +15,9 @@ for index = 7, #ARGV, 2 do
       call('SREM', q .. 'o:' .. me, f.id)
       f.owner = NOBODY
     end
-    f.kept, f.till = 1, till
+    f.kept, f.till = 1, moment(till)
     save(f)
-    call('ZADD', q .. 'kept', whole(till), f.id)
+    call('ZADD', q .. 'kept', whole(f.till), f.id)
   elseif is_ours then
     give_back(f, 0, 0, '')
   end
@@ -29,4 +29,4 @@ if not stay then
   forget_owner(me)
 end
 commit()
-return { 'kept' }
+return { 'kept', is_owner() }

@@ -6,7 +6,9 @@ if open() then
 end
 reserve()
 local returned = 0
-for _, id in ipairs(call('SMEMBERS', q .. 'o:' .. me)) do
+local ids = call('SMEMBERS', q .. 'o:' .. me)
+table.sort(ids, by_number)
+for _, id in ipairs(ids) do
   local f = load(id)
   if f and f.state == LEASED then
     give_back(f, f.kept == 1 and m.max_attempts or 0, 0, '4:0:')

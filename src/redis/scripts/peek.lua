@@ -37,9 +37,6 @@ local function show_all(ids)
     show(id)
   end
 end
-local function by_number(one, other)
-  return tonumber(one) < tonumber(other)
-end
 if shelf == 'leased' then
   show_all(call('ZRANGE', q .. 'kept', 0, -1))
   for _, owner in ipairs(call('ZRANGE', q .. 'owners', 0, -1)) do

@@ -50,4 +50,4 @@ if not stay then
 end
 note_if_drained()
 commit()
-return remember(sequence, { 'settled', lost })
+return remember(sequence, { 'settled', lost, is_owner() })

@@ -21,7 +21,7 @@ end
 if ARGV[8] == '1' then
   -- What was taken before without our hearing of it.
   local ids = call('SMEMBERS', q .. 'o:' .. me)
-  table.sort(ids, function(one, other) return tonumber(one) < tonumber(other) end)
+  table.sort(ids, by_number)
   for _, id in ipairs(ids) do
     local f = load(id)
     if f and f.state == LEASED and f.kept == 0 then
