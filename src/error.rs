@@ -105,6 +105,14 @@ pub enum Error {
         /// The name of the queue.
         name: String,
     },
+    /// What we were done with has been given to others as well: we live, and were taken for dead.
+    #[error("server {server} has not heard of us for so long that {} given to others as well", were(*messages))]
+    GivenToOthers {
+        /// The server's URL.
+        server: String,
+        /// How many messages.
+        messages: u64,
+    },
     /// What was to be tried again is not dead.
     #[error("message {id} of queue '{name}' is not dead; nothing was changed")]
     NotDead {
@@ -124,6 +132,11 @@ pub enum Error {
     /// Anything else that a caller must be told in a sentence of its own.
     #[error("{0}")]
     Other(String),
+}
+
+/// So many messages, as the beginning of what was done to them.
+fn were(messages: u64) -> String {
+    if messages == 1 { "1 message was".into() } else { format!("{messages} messages were") }
 }
 
 /// What can be done about damage.

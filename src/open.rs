@@ -14,13 +14,22 @@ use crate::remote::Remote;
 use crate::without_redis as redis;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
 
 /// Opens the queue at `address`.
 ///
 /// # Errors
 /// `NoSuchQueue`, and all that can be wrong with a file.
 pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
-    reach(place, address).map_err(|error| with_what_was_meant(error, place))
+    open_until(place, address, None)
+}
+
+/// The same; if the queue is on a server that cannot be reached, that is tried again until then.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_until(place: &Place, address: &Address, until: Option<Instant>) -> Result<Box<dyn Queue>> {
+    reach(place, address, until).map_err(|error| with_what_was_meant(error, place))
 }
 
 /// Opens the queue at `address` to look at it: nothing that is done with it changes it, and to read it is enough. What would
@@ -31,15 +40,15 @@ pub fn open(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
 pub fn open_to_look(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
     let queue = match place.remote(address)? {
         // Looking there changes nothing either.
-        Some(remote) => redis::open(place, address, &remote),
+        Some(remote) => redis::open(place, address, &remote, None),
         None => LocalQueue::open_to_look(place, address).map(|queue| Box::new(queue) as Box<dyn Queue>),
     };
     queue.map_err(|error| with_what_was_meant(error, place))
 }
 
-fn reach(place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+fn reach(place: &Place, address: &Address, until: Option<Instant>) -> Result<Box<dyn Queue>> {
     match place.remote(address)? {
-        Some(remote) => redis::open(place, address, &remote),
+        Some(remote) => redis::open(place, address, &remote, until),
         None => Ok(Box::new(LocalQueue::open(place, address)?)),
     }
 }
@@ -74,9 +83,22 @@ pub fn create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<d
 /// # Errors
 /// Those of [`open`] and [`create`].
 pub fn open_or_create(place: &Place, address: &Address, limits: &Limits) -> Result<Box<dyn Queue>> {
+    open_or_create_until(place, address, limits, None)
+}
+
+/// The same; if the queue is to be on a server that cannot be reached, that is tried again until then.
+///
+/// # Errors
+/// Those of [`open_or_create`].
+pub fn open_or_create_until(
+    place: &Place,
+    address: &Address,
+    limits: &Limits,
+    until: Option<Instant>,
+) -> Result<Box<dyn Queue>> {
     // Between the two looks another process may create or remove it; each turn is one such event.
     loop {
-        match reach(place, address) {
+        match reach(place, address, until) {
             Err(Error::NoSuchQueue { .. }) => {}
             other => return other,
         }

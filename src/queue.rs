@@ -229,7 +229,7 @@ pub trait Queue {
     /// their old place. With `stay`, further takes are to be expected soon.
     ///
     /// # Errors
-    /// Whatever prevents it; the messages are then delivered again.
+    /// `GivenToOthers`; then the leases have ended all the same. Whatever prevents it; the messages are then delivered again.
     fn settle(&mut self, delivered: u64, stay: bool, deadline: Deadline) -> Result<()>;
 
     /// The same with `stay`, but the queue may leave it to the next take and do it at one go with that. Whatever is asked

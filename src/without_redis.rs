@@ -6,8 +6,9 @@ use crate::name::{Address, QueueName};
 use crate::place::{Access, Place};
 use crate::queue::{Deadline, Limits, Queue, Verification};
 use crate::remote::{Remote, Server};
+use std::time::Instant;
 
-pub(crate) fn open(_: &Place, _: &Address, remote: &Remote) -> Result<Box<dyn Queue>> {
+pub(crate) fn open(_: &Place, _: &Address, remote: &Remote, _: Option<Instant>) -> Result<Box<dyn Queue>> {
     Err(refusal(&remote.server))
 }
 

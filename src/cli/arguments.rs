@@ -84,11 +84,12 @@ pub(super) struct CreateIfMissing {
 }
 
 impl CreateIfMissing {
-    /// Opens the queue at `address`, or creates it if that is asked for.
-    pub(super) fn open(&self, place: &Place, address: &Address) -> Result<Box<dyn Queue>> {
+    /// Opens the queue at `address`, or creates it if that is asked for. A server that cannot be reached is tried again
+    /// until the deadline, if there is one.
+    pub(super) fn open(&self, place: &Place, address: &Address, deadline: Deadline) -> Result<Box<dyn Queue>> {
         match self.create {
-            true => open::open_or_create(place, address, &Limits::default()),
-            false => open::open(place, address),
+            true => open::open_or_create_until(place, address, &Limits::default(), deadline),
+            false => open::open_until(place, address, deadline),
         }
     }
 }
@@ -113,6 +114,11 @@ impl Patience {
     /// The time to wait, if it is limited.
     pub(super) fn limit(&self) -> Option<Duration> {
         if self.no_wait { Some(Duration::ZERO) } else { self.timeout }
+    }
+
+    /// What is left of it for other waits when one has ended.
+    pub(super) fn after(&self, start: Instant) -> Self {
+        Patience { timeout: self.limit().map(|limit| limit.saturating_sub(start.elapsed())), no_wait: false }
     }
 
     /// When a wait that starts now ends.

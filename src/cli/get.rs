@@ -89,8 +89,10 @@ impl Get {
 
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let addresses = self.queues.addresses()?;
+        let mut deadline = self.deadline();
+        let reach = deadline.filter(|_| self.patience.limit().is_some());
         let mut queues: Vec<_> =
-            addresses.iter().map(|address| self.create.open(place, address)).collect::<Result<_>>()?;
+            addresses.iter().map(|address| self.create.open(place, address, reach)).collect::<Result<_>>()?;
         let mut output = Output::new(self.output.clone())?;
         let mut keeping = self.keeping(&queues)?;
         let mut rendered = Rendered::new(self.form());
@@ -101,7 +103,6 @@ impl Get {
             None if self.all || self.follow => u64::MAX,
             None => 1,
         };
-        let mut deadline = self.deadline();
         let mut got = 0;
         while left > 0 {
             let want = Want { messages: left, bytes: BATCH, singly: keeping.is_some() };
@@ -205,12 +206,20 @@ impl Get {
     /// Ends or keeps the leases of the first `written` messages, and ends those of the others.
     fn let_go(&self, queue: &mut dyn Queue, keeping: Option<&mut Keeping>, written: u64, stay: bool) -> Result<Exit> {
         let Some(keeping) = keeping else {
-            if stay && !self.at_most_once && self.queues.is_one() {
+            let settled = if stay && !self.at_most_once && self.queues.is_one() {
                 // The next take is about to come, and of this queue.
-                let settled = queue.settle_at_next_take(written, self.deadline_to_settle());
-                return settled.map(|()| Exit::Done).map_err(delivered_again);
-            }
-            return self.settle(queue, written, stay).map(|()| Exit::Done);
+                queue.settle_at_next_take(written, self.deadline_to_settle()).map_err(delivered_again)
+            } else {
+                self.settle(queue, written, stay)
+            };
+            return match settled {
+                // They are written, and at least once is what is promised: no reason to end.
+                Err(others_have_them @ Error::GivenToOthers { .. }) => {
+                    report(others_have_them);
+                    Ok(Exit::Done)
+                }
+                settled => settled.map(|()| Exit::Done),
+            };
         };
         let leases = queue.frames().iter().map(|frame| LeaseId { message: frame.first_id, attempt: frame.handed_out });
         let leases: Vec<_> = leases.take(written as usize).collect();

@@ -26,9 +26,10 @@ pub(super) struct Join {
 impl Join {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
-        let mut queue = open::open(place, &address)?;
+        let deadline = self.patience.deadline();
+        let mut queue = open::open_until(place, &address, deadline)?;
         let (mut dead, mut progress, mut start) = (0, Progress::new(&self.progress), None);
-        let joined = queue.join(self.patience.deadline(), &mut |status| {
+        let joined = queue.join(deadline, &mut |status| {
             dead = status.dead;
             let finished = status.got.saturating_add(status.died).saturating_add(status.purged);
             let unfinished = status.ready.saturating_add(status.leased).saturating_add(status.delayed);

@@ -46,8 +46,9 @@ pub(super) struct Mv {
 impl Mv {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let (from, to) = (Address::parse(&self.from)?, Address::parse(&self.to)?);
-        let mut from = open::open(place, &from)?;
-        let mut to = open::open(place, &to)?;
+        let deadline = self.patience.deadline();
+        let mut from = open::open_until(place, &from, deadline)?;
+        let mut to = open::open_until(place, &to, deadline)?;
         if from.status(None)?.path == to.status(None)?.path {
             return Err(Error::Other(format!("'{}' and '{}' are the same queue", from.name(), to.name())));
         }

@@ -48,7 +48,7 @@ impl Produce {
     /// Returns the exit code: that of the command, unless something kept it from being passed on.
     pub(super) fn run(&self, place: &Place) -> Result<u8> {
         let address = self.queue.address()?;
-        let mut queue = self.create.open(place, &address)?;
+        let mut queue = self.create.open(place, &address, self.patience.deadline())?;
         let putting = Putting { json: self.json, together: false, patience: &self.patience, meter: &Meter::none() };
         // Before the command starts: it may do more than print.
         let started = putting.start(queue.as_mut())?;

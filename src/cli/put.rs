@@ -11,6 +11,7 @@ use crate::place::Place;
 use crate::queue::Queue;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
 
 /// Put messages into a queue: each argument is one; without any, all of standard input is one
 #[derive(clap::Args, Debug, Default)]
@@ -50,24 +51,23 @@ impl Put {
 
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let address = self.queue.address()?;
-        let mut queue = self.create.open(place, &address)?;
+        let start = Instant::now();
+        let mut queue = self.create.open(place, &address, self.patience.deadline())?;
         let queue = queue.as_mut();
         if self.lines || self.null {
             let framing = if self.lines { Framing::Newline } else { Framing::Nul };
             let meter = Meter::new(&self.progress, place, vec![address]);
-            self.putting(&meter).stream(queue, Source::stdin()?, framing)
-        } else if self.messages.is_empty() {
-            self.put_whole(queue)
-        } else {
-            self.put_arguments(queue)
+            return self.putting(&self.patience, &meter).stream(queue, Source::stdin()?, framing);
         }
+        let patience = self.patience.after(start);
+        if self.messages.is_empty() { self.put_whole(queue, &patience) } else { self.put_arguments(queue, &patience) }
     }
 
-    fn putting<'a>(&'a self, meter: &'a Meter) -> Putting<'a> {
-        Putting { json: self.json, together: !self.lines && !self.null, patience: &self.patience, meter }
+    fn putting<'a>(&self, patience: &'a Patience, meter: &'a Meter) -> Putting<'a> {
+        Putting { json: self.json, together: !self.lines && !self.null, patience, meter }
     }
 
-    fn put_arguments(&self, queue: &mut dyn Queue) -> Outcome {
+    fn put_arguments(&self, queue: &mut dyn Queue, patience: &Patience) -> Outcome {
         let mut bytes = Vec::new();
         for (index, message) in self.messages.iter().enumerate() {
             let message = message.as_bytes();
@@ -88,21 +88,29 @@ impl Put {
             // An argument cannot hold a NUL.
             bytes.push(0);
         }
-        self.putting(&Meter::none()).run(queue, &Run::delimited(&bytes, Framing::Nul).with_json(self.json), &mut 0)
+        self.putting(patience, &Meter::none()).run(
+            queue,
+            &Run::delimited(&bytes, Framing::Nul).with_json(self.json),
+            &mut 0,
+        )
     }
 
-    fn put_whole(&self, queue: &mut dyn Queue) -> Outcome {
+    fn put_whole(&self, queue: &mut dyn Queue, patience: &Patience) -> Outcome {
         let capacity = queue.capacity();
         let Some(message) = input::read_all(capacity)? else {
             return Err(too_large(queue, "standard input".into(), format!("over {capacity}")));
         };
         if !self.json {
-            return self.putting(&Meter::none()).run(queue, &Run::whole(&message), &mut 0);
+            return self.putting(patience, &Meter::none()).run(queue, &Run::whole(&message), &mut 0);
         }
         let mut compact = Vec::new();
         reserve(&mut compact, message.len() as u64 + 1)?;
         json::compact(&message, &mut compact).map_err(|reason| not_json("standard input", &reason))?;
         compact.push(b'\n');
-        self.putting(&Meter::none()).run(queue, &Run::delimited(&compact, Framing::Newline).with_json(true), &mut 0)
+        self.putting(patience, &Meter::none()).run(
+            queue,
+            &Run::delimited(&compact, Framing::Newline).with_json(true),
+            &mut 0,
+        )
     }
 }

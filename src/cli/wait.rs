@@ -42,9 +42,15 @@ impl Wait {
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let (address, deadline) = (self.queue.address()?, self.patience.deadline());
         let is_so = match self {
-            Wait { ready: true, .. } => open::open(place, &address)?.wait(Condition::Ready, deadline)?,
-            Wait { empty: true, .. } => open::open(place, &address)?.wait(Condition::Empty, deadline)?,
-            Wait { closed: true, .. } => open::open(place, &address)?.wait(Condition::Closed, deadline)?,
+            Wait { ready: true, .. } => {
+                open::open_until(place, &address, deadline)?.wait(Condition::Ready, deadline)?
+            }
+            Wait { empty: true, .. } => {
+                open::open_until(place, &address, deadline)?.wait(Condition::Empty, deadline)?
+            }
+            Wait { closed: true, .. } => {
+                open::open_until(place, &address, deadline)?.wait(Condition::Closed, deadline)?
+            }
             _ => open::wait_until_it_exists(place, &address, deadline)?,
         };
         Ok(if is_so { Exit::Done } else { Exit::TimedOut })

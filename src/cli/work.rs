@@ -85,8 +85,9 @@ impl Work {
         }
         let (most, client) = make::parallelism(self.jobs.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX)));
         let address = self.queue.address()?;
-        let mut queue = self.create.open(place, &address)?;
-        let out = self.out.as_ref().map(|out| self.create.open(place, &Address::parse(out)?)).transpose()?;
+        let deadline = self.patience.deadline();
+        let mut queue = self.create.open(place, &address, deadline)?;
+        let out = self.out.as_ref().map(|out| self.create.open(place, &Address::parse(out)?, deadline)).transpose()?;
         let (stop, tally) = self.work(queue.as_mut(), out, most, client)?;
         // Before we may die of a signal.
         drop(queue);

@@ -86,12 +86,12 @@ struct RedisQueue {
     next_event: Option<Instant>,
 }
 
-/// Opens the queue `remote`, which the user knows as `address`.
+/// Opens the queue `remote`, which the user knows as `address`. A server that cannot be reached is tried again until then.
 ///
 /// # Errors
-/// See [`crate::open::open`].
-pub fn open(place: &Place, address: &Address, remote: &Remote) -> Result<Box<dyn Queue>> {
-    Ok(Box::new(RedisQueue::open(place, address, remote)?))
+/// See [`crate::open::open_until`].
+pub fn open(place: &Place, address: &Address, remote: &Remote, until: Option<Instant>) -> Result<Box<dyn Queue>> {
+    Ok(Box::new(RedisQueue::open(place, address, remote, until)?))
 }
 
 /// Creates it.
@@ -111,12 +111,13 @@ pub fn remove(place: &Place, address: &Address, remote: &Remote) -> Result<()> {
 }
 
 impl RedisQueue {
-    fn open(place: &Place, address: &Address, remote: &Remote) -> Result<Self> {
+    fn open(place: &Place, address: &Address, remote: &Remote, until: Option<Instant>) -> Result<Self> {
         let mut queue = RedisQueue::named(place, address, remote)?;
-        let deadline = Some(Instant::now() + PATIENCE_TO_OPEN);
+        // For ever would be too long: what is wrong may be the address.
+        let deadline = until.or_else(|| Some(Instant::now() + PATIENCE_TO_OPEN));
         let call =
             Call { script: &script::OPEN, key: &queue.key, arguments: vec![b"", queue.me.as_bytes()], again: None };
-        let mut reply = queue.link.call(&call, false, deadline)?;
+        let mut reply = queue.link.call(&call, until.is_some(), deadline)?;
         if reply.word() == "gone" {
             return Err(Error::NoSuchQueue { name: queue.name.clone(), meant: None });
         }

@@ -114,7 +114,7 @@ fn this_host() -> Vec<u8> {
 /// Whether a lease of a message in the queue `remote` ended by handing the message on; or, with `forget`, has the queue
 /// forget that. `None`: it cannot be found out now.
 pub fn was_handed_on(place: &Place, remote: &Remote, source: &Source, forget: bool) -> Option<bool> {
-    let mut queue = match RedisQueue::open(place, &Address::Remote(remote.clone()), remote) {
+    let mut queue = match RedisQueue::open(place, &Address::Remote(remote.clone()), remote, None) {
         Ok(queue) => queue,
         // Nobody can tell any more; the message is gone, too.
         Err(Error::NoSuchQueue { .. }) => return Some(true),

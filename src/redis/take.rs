@@ -95,16 +95,10 @@ impl RedisQueue {
         let lost = reply.number();
         self.is_known = reply.flag();
         self.presence.show(self.is_known);
-        if lost > 0 { Err(self.lost(lost)) } else { Ok(()) }
-    }
-
-    /// That we were taken for dead, and others have what we had.
-    fn lost(&self, messages: u64) -> Error {
-        let noun = if messages == 1 { "1 message was" } else { &format!("{messages} messages were") };
-        Error::Other(format!(
-            "server {} has not heard of us for so long that {noun} given to others as well",
-            self.remote.server.shown()
-        ))
+        match lost {
+            0 => Ok(()),
+            messages => Err(Error::GivenToOthers { server: self.remote.server.shown().to_owned(), messages }),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const MOST: usize = 20;
 /// # Errors
 /// See [`crate::open::verify`].
 pub fn verify(place: &Place, address: &Address, remote: &Remote, deadline: Deadline) -> Result<Verification> {
-    let mut queue = RedisQueue::open(place, address, remote)?;
+    let mut queue = RedisQueue::open(place, address, remote, None)?;
     let mut reply = queue.call(&script::VERIFY, &[], deadline)?;
     queue.expect(&reply, "verified")?;
     let mut found = reply.list();

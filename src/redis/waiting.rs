@@ -9,7 +9,7 @@ use crate::place::Place;
 use crate::queue::{Condition, Deadline, Status};
 use crate::remote::Remote;
 use crate::wait;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl RedisQueue {
     pub(super) fn wait_until(&mut self, condition: Condition, deadline: Deadline) -> Result<bool> {
@@ -65,19 +65,25 @@ impl RedisQueue {
     }
 }
 
+/// Longer than anybody waits.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
 /// Waits until there is a queue `remote`. Returns false if the deadline passes before that.
 ///
 /// # Errors
 /// What prevents opening it, but for that it is not there.
 pub fn wait_until_it_exists(place: &Place, address: &Address, remote: &Remote, deadline: Deadline) -> Result<bool> {
     let mut listener: Option<Listener> = None;
+    let mut until = deadline;
     loop {
         let seen = listener.as_ref().map_or(0, Listener::now);
-        match RedisQueue::open(place, address, remote) {
+        match RedisQueue::open(place, address, remote, until) {
             Ok(_) => return Ok(true),
             Err(Error::NoSuchQueue { .. }) => {}
             Err(error) => return Err(error),
         }
+        // The address is right: should the server be lost, it will be back.
+        until = until.or_else(|| Instant::now().checked_add(FOR_EVER));
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Ok(false);

@@ -1,9 +1,9 @@
 //! What can be wrong with a server is a sentence, and what passes is waited for.
 
-use crate::harness::{Done, Running, Sandbox, until};
+use crate::harness::{CLOCK_NANOSLEEP, Done, Running, Sandbox, system_call, until};
 use crate::server::Server;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -138,6 +138,59 @@ fn a_stream_and_a_worker_outlive_a_server_that_is_killed_and_started_again() {
     got.dedup();
     assert_eq!((done.code, got), (0, expected.iter().map(String::as_str).collect()), "{}", done.err);
     ["jobs", "full"].iter().for_each(|queue| sandbox.is_sound(queue));
+}
+
+#[test]
+fn a_server_that_is_not_there_yet_is_waited_for_as_long_as_wanted() {
+    let Some(mut server) = safe() else { return };
+    let sandbox = on(&server);
+    sandbox.ok("create jobs --max-items 2");
+    server.kill();
+    for command in ["put jobs x", "get jobs", "get jobs -t 0", "put jobs x --no-wait", "put jobs x -t 0.2"] {
+        assert!(sandbox.run(command).refusal(2).contains("nobody answers there"), "{command}");
+    }
+    let waiting = ["put jobs a -t 1m", "get jobs -n 2 -t 1m", "wait jobs --closed -t 1m", "put other b -c -t 1m"];
+    let waiting = waiting.map(|command| sandbox.start(command));
+    for waiting in &waiting {
+        // It has tried once, and pauses.
+        until("it sleeps", || system_call(waiting.pid()) == CLOCK_NANOSLEEP);
+    }
+    server.start_again();
+    sandbox.ok("put jobs b");
+    let [put, get, closed, created] = waiting;
+    put.ends(0, "");
+    let done = get.end();
+    assert_eq!((done.code, done.out.len()), (0, 4), "{done:?}");
+    sandbox.ok("close jobs");
+    closed.ends(0, "");
+    created.ends(0, "");
+    assert_eq!(sandbox.ok("get other"), "b\n");
+}
+
+#[test]
+fn a_follower_that_was_taken_for_dead_says_so_and_goes_on() {
+    let Some(server) = Server::start("") else { return };
+    let mut sandbox = on(&server);
+    sandbox.presence("0.5s");
+    sandbox.ok("create jobs");
+    sandbox.ok("put jobs a");
+    let (mut follower, mut reader) = sandbox.stuck("get jobs -f");
+    let errors = follower.child().stderr.take().unwrap();
+    follower.signal("STOP");
+    assert_eq!(sandbox.ok("get jobs -t 10"), "a\n", "it is given to another");
+    sandbox.ok("put jobs b");
+    sandbox.ok("close jobs");
+    follower.signal("CONT");
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text).unwrap();
+    assert!(text.ends_with(b"a\nb\n"));
+    assert_eq!(follower.end().code, 0);
+    let said = std::io::read_to_string(errors).unwrap();
+    let server = server.url(0);
+    let expected =
+        format!("ipcq: server {server} has not heard of us for so long that 1 message was given to others as well\n");
+    assert_eq!(said, expected);
+    sandbox.is_sound("jobs");
 }
 
 #[test]
