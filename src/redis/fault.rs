@@ -28,7 +28,7 @@ pub(super) struct Fault {
     pub(super) is_silence: bool,
     /// The server does not know the script by its digest.
     pub(super) is_unknown_script: bool,
-    /// Another node of the cluster has the queue.
+    /// Another node of the cluster has the queue. Without a host, it is on the same.
     pub(super) moved_to: Option<(String, u16)>,
 }
 
@@ -67,9 +67,7 @@ impl Fault {
             _ => of_code(code, detail),
         };
         let moved_to = match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => {
-                error.redirect_node().map(|(host, port)| (host.to_owned(), port))
-            }
+            ErrorKind::Server(ServerErrorKind::Moved) => error.redirect_node().and_then(|(node, _)| place_of(node)),
             _ => None,
         };
         let is_unknown_script = error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
@@ -82,6 +80,12 @@ impl Fault {
             moved_to,
         }
     }
+}
+
+/// The host and the port in the name of a node.
+fn place_of(node: &str) -> Option<(String, u16)> {
+    let (host, port) = node.rsplit_once(':')?;
+    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
 }
 
 /// The error of the system that is behind `error`, if one is.
@@ -164,4 +168,25 @@ fn of_code(code: &str, detail: &str) -> (Gravity, String) {
     }
     let space = if code.is_empty() || detail.is_empty() { "" } else { " " };
     (Gravity::Final, format!("it refuses: {}", crate::name::printable(format!("{code}{space}{detail}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_where_the_cluster_says() {
+        for (node, host, port) in [
+            ("10.0.0.1:7000", "10.0.0.1", 7000),
+            ("node.example:6379", "node.example", 6379),
+            ("::1:7000", "::1", 7000),
+            ("[::1]:7000", "::1", 7000),
+            (":7000", "", 7000),
+        ] {
+            assert_eq!(place_of(node), Some((host.to_owned(), port)), "{node}");
+        }
+        for node in ["", "host", "host:", "host:x", "host:70000"] {
+            assert_eq!(place_of(node), None, "{node}");
+        }
+    }
 }

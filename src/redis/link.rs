@@ -155,6 +155,7 @@ impl Link {
     fn connect(&self, patience: Duration) -> std::result::Result<Connection, Fault> {
         let deadline = Instant::now() + patience;
         let (host, port) = match (&self.moved_to, &self.server.endpoint) {
+            (Some((host, port)), Endpoint::Tcp { host: same, .. }) if host.is_empty() => (same, *port),
             (Some((host, port)), _) => (host, *port),
             (None, Endpoint::Unix(path)) => return self.connect_to(ConnectionAddr::Unix(path.clone()), patience),
             (None, Endpoint::Tcp { tls: true, .. }) => {

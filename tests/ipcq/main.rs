@@ -45,6 +45,7 @@ mod readme;
 mod reboot;
 mod recovery;
 mod redis_and_local;
+mod redis_cluster;
 mod redis_faults;
 mod redis_network;
 mod redis_storm;
