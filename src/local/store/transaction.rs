@@ -42,31 +42,33 @@ struct Touched {
 
 /// The control words, as a transaction wants them.
 struct Control {
-    words: [u64; CONTROL_WORDS],
+    /// As in the segment: so they are read at one go, and nothing is moved about.
+    bytes: [u8; CONTROL_WORDS * 8],
     /// A bit for each word that is not what the segment says.
     changed: u64,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Control { words: [0; CONTROL_WORDS], changed: 0 }
+        Control { bytes: [0; CONTROL_WORDS * 8], changed: 0 }
     }
 }
 
 impl Control {
     fn load<M: ReadMemory>(&mut self, memory: &M) {
-        // At one go: nobody changes them while we hold the lock.
-        let mut bytes = [0; CONTROL_WORDS * 8];
-        memory.read(CONTROL, &mut bytes);
-        for (word, bytes) in self.words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u64::from_ne_bytes(*bytes);
-        }
+        // Nobody changes them while we hold the lock.
+        memory.read(CONTROL, &mut self.bytes);
         self.changed = 0;
     }
 
+    fn get(&self, index: usize) -> u64 {
+        u64::from_ne_bytes(self.bytes.as_chunks().0[index])
+    }
+
     fn set(&mut self, index: usize, value: u64) {
-        if self.words[index] != value {
-            self.words[index] = value;
+        let word = &mut self.bytes.as_chunks_mut().0[index];
+        if *word != value.to_ne_bytes() {
+            *word = value.to_ne_bytes();
             self.changed |= 1 << index;
         }
     }
@@ -74,7 +76,7 @@ impl Control {
     /// Calls `changed` with the offset and the value of each word that was set to something else.
     fn changes(&self, mut changed: impl FnMut(u64, u64)) {
         for index in bits(self.changed) {
-            changed(CONTROL + index * 8, self.words[index as usize]);
+            changed(CONTROL + index * 8, self.get(index as usize));
         }
     }
 }
@@ -164,7 +166,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// The control word at `offset`.
     pub(super) fn get(&self, offset: u64) -> u64 {
-        self.scratch.control.words[control_index(offset)]
+        self.scratch.control.get(control_index(offset))
     }
 
     /// A control word that holds a unit's number, or 0 for none.
