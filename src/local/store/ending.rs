@@ -72,8 +72,7 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// The leased messages in `unit` are done with.
     pub(super) fn finish(&mut self, unit: u32) -> Result<()> {
-        self.let_go(unit)?;
-        let record = *self.record("first lease", unit)?;
+        let record = self.let_go(unit)?;
         self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
         self.free_frame(unit, &record)
     }

@@ -223,16 +223,17 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Takes the frame in `unit` off the list of `owner`, who must hold it.
     pub(super) fn remove_lease(&mut self, owner: u32, unit: u32) -> Result<()> {
-        let record = *self.record("first lease", unit)?;
+        let record = self.record("first lease", unit)?;
         if record.state() != Some(State::Leased) || record.owner() != owner + 1 {
             return damaged("lease owner", format!("of unit {unit} is not who took it"));
         }
-        match record.previous() {
-            0 => self.set_word(format::owner_offset(owner) + format::OWNER_LEASES, u64::from(record.next())),
-            previous => self.record("previous frame", previous)?.set_next(record.next()),
+        let (previous, next) = (record.previous(), record.next());
+        match previous {
+            0 => self.set_word(format::owner_offset(owner) + format::OWNER_LEASES, u64::from(next)),
+            _ => self.record("previous frame", previous)?.set_next(next),
         }
-        if record.next() != 0 {
-            self.record("next frame", record.next())?.set_previous(record.previous());
+        if next != 0 {
+            self.record("next frame", next)?.set_previous(previous);
         }
         self.record("first lease", unit)?.set_owner(0);
         Ok(())

@@ -96,7 +96,8 @@ impl<M: Memory> Transaction<'_, M> {
     /// Removes the first ready frame if its payload is damaged.
     fn purge_if_damaged(&mut self) -> Result<Option<u64>> {
         let Some(first) = self.first_ready()? else { return Ok(None) };
-        if self.is_whole(first.unit, &first.record)? {
+        let record = *self.record("first ready", first.unit)?;
+        if self.is_whole(first.unit, &record)? {
             return Ok(None);
         }
         self.remove_first_ready(first)?;

@@ -6,7 +6,6 @@
 
 use super::super::format::{READY_FIRST, READY_LAST};
 use super::super::memory::Memory;
-use super::frame::Record;
 use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Result, damaged};
@@ -15,7 +14,7 @@ use super::{Result, damaged};
 #[derive(Clone, Copy)]
 pub(super) struct First {
     pub(super) unit: u32,
-    pub(super) record: Record,
+    id: u64,
     is_in_tree: bool,
 }
 
@@ -26,14 +25,14 @@ impl<M: Memory> Transaction<'_, M> {
         let listed = self.get_unit(READY_FIRST)?;
         let of_tree = match returned {
             0 => None,
-            unit => Some(First { unit, record: *self.record("returned root", unit)?, is_in_tree: true }),
+            unit => Some(First { unit, id: self.record("returned root", unit)?.first_id(), is_in_tree: true }),
         };
         let of_list = match listed {
             0 => None,
-            unit => Some(First { unit, record: *self.record("first ready", unit)?, is_in_tree: false }),
+            unit => Some(First { unit, id: self.record("first ready", unit)?.first_id(), is_in_tree: false }),
         };
         Ok(match (of_tree, of_list) {
-            (Some(tree), Some(list)) if list.record.first_id() < tree.record.first_id() => Some(list),
+            (Some(tree), Some(list)) if list.id < tree.id => Some(list),
             (Some(tree), _) => Some(tree),
             (None, list) => list,
         })

@@ -65,7 +65,7 @@ impl<M: Memory> Store<M> {
 impl<M: Memory> Transaction<'_, M> {
     /// Ends one lease of which the first `finished` messages are done with. Returns how many went back.
     pub(super) fn settle_one(&mut self, owner: u32, lease: &Lease, finished: u64, now: u64) -> Result<u64> {
-        let record = *self.record("first lease", lease.unit)?;
+        let record = self.record("first lease", lease.unit)?;
         if record.first_id() != lease.record.first_id() || record.count() != lease.record.count() {
             return damaged("first id", format!("of the leased unit {} has changed", lease.unit));
         }
@@ -77,6 +77,7 @@ impl<M: Memory> Transaction<'_, M> {
             return Ok(0);
         }
         if finished > 0 {
+            let record = *record;
             let (length, checksum) = measure(self.memory, lease.unit, &record, finished)?;
             self.advance(lease.unit, finished, length, checksum)?;
             self.subtract(format::LEASED, finished)?;

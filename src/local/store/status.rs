@@ -45,7 +45,10 @@ impl<M: Memory> Store<M> {
     pub(crate) fn counts(&mut self, now: u64) -> Result<Counts> {
         let mut transaction = self.begin()?;
         let (put_rate, got_rate) = transaction.rates(now);
-        let oldest = transaction.first_ready()?.map(|first| first.record.put_at());
+        let oldest = match transaction.first_ready()? {
+            Some(first) => Some(transaction.record("first ready", first.unit)?.put_at()),
+            None => None,
+        };
         let flags = transaction.get(format::STATE);
         Ok(Counts {
             ready: transaction.get(format::READY),

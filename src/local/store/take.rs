@@ -5,7 +5,7 @@ use super::super::format::{self, state};
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::owners::Identity;
-use super::ready::First;
+
 use super::transaction::{Transaction, Wake};
 use super::tree::Tree;
 use super::units::{Chain, each_piece};
@@ -139,7 +139,8 @@ impl<M: Memory> Transaction<'_, M> {
                 break;
             }
             let Some(first) = self.first_ready()? else { break };
-            let First { unit, record, .. } = first;
+            let unit = first.unit;
+            let record = self.record("first ready", unit)?;
             if record.state() != Some(State::Ready) {
                 return damaged("frame state", format!("of the ready unit {unit} is {}", record.state_number()));
             }
@@ -149,8 +150,9 @@ impl<M: Memory> Transaction<'_, M> {
                     format!("of unit {unit} are {}, more than the capacity", record.length()),
                 );
             }
+            let count = u64::from(record.count());
             let wanted = if want.singly { 1 } else { want.messages - messages };
-            let taken = if u64::from(record.count()) <= wanted {
+            let taken = if count <= wanted {
                 self.remove_first_ready(first)?;
                 unit
             } else {
