@@ -26,6 +26,8 @@ pub(super) struct Fault {
     pub(super) was_sent: bool,
     /// No answer came in time.
     pub(super) is_silence: bool,
+    /// A signal came meanwhile, as to a process that was stopped and goes on: that says nothing of the server.
+    pub(super) is_interruption: bool,
     /// The server does not know the script by its digest.
     pub(super) is_unknown_script: bool,
     /// Another node of the cluster has the queue. Without a host, it is on the same.
@@ -45,6 +47,7 @@ impl Fault {
             problem,
             was_sent: false,
             is_silence: false,
+            is_interruption: false,
             is_unknown_script: false,
             moved_to: None,
         }
@@ -54,7 +57,8 @@ impl Fault {
     pub(super) fn of(error: &RedisError, was_sent: bool) -> Self {
         if let Some(error) = of_system(error) {
             let is_silence = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-            return Fault { was_sent, is_silence, ..Fault::unreachable(loss(error)) };
+            let is_interruption = error.kind() == io::ErrorKind::Interrupted;
+            return Fault { was_sent, is_silence, is_interruption, ..Fault::unreachable(loss(error)) };
         }
         let (code, detail) = (error.code().unwrap_or_default(), error.detail().unwrap_or_default());
         let (gravity, problem) = match error.kind() {
@@ -76,6 +80,7 @@ impl Fault {
             problem,
             was_sent: was_sent && gravity == Gravity::Loss,
             is_silence: false,
+            is_interruption: false,
             is_unknown_script,
             moved_to,
         }

@@ -69,7 +69,7 @@ impl Link {
             let goes_on = match fault.gravity {
                 Gravity::Final => false,
                 Gravity::State => start.elapsed() < PATIENCE_WITH_STATES,
-                Gravity::Loss => persists,
+                Gravity::Loss => persists || fault.is_interruption,
             };
             if let Some(node) = &fault.moved_to {
                 self.moved_to = Some(node.clone());
@@ -108,11 +108,17 @@ impl Link {
 
     /// A command that only asks, with the answer.
     pub(super) fn ask(&mut self, command: &Cmd, deadline: Deadline) -> Result<Value> {
-        let asked = self.connected(deadline).and_then(|connection| exchange(connection, command));
-        asked.map_err(|fault| {
-            self.connection = None;
-            self.error(&fault, false)
-        })
+        loop {
+            match self.connected(deadline).and_then(|connection| exchange(connection, command)) {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => {
+                    self.connection = None;
+                    if !fault.is_interruption {
+                        return Err(self.error(&fault, false));
+                    }
+                }
+            }
+        }
     }
 
     fn error(&self, fault: &Fault, in_doubt: bool) -> Error {

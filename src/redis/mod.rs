@@ -168,8 +168,12 @@ impl RedisQueue {
 
     fn remove(place: &Place, address: &Address, remote: &Remote) -> Result<()> {
         let mut queue = RedisQueue::named(place, address, remote)?;
-        let call =
-            Call { script: &script::REMOVE, key: &queue.key, arguments: vec![b"", queue.me.as_bytes()], again: None };
+        let call = Call {
+            script: &script::REMOVE,
+            key: &queue.key,
+            arguments: vec![b"", queue.me.as_bytes(), b"0"],
+            again: Some(2),
+        };
         let reply = queue.link.call(&call, false, Some(Instant::now() + PATIENCE_TO_OPEN))?;
         match reply.word() {
             "gone" => Err(Error::NoSuchQueue { name: queue.name.clone(), meant: None }),

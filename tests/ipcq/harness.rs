@@ -417,6 +417,7 @@ impl Drop for Running {
 pub(crate) const FUTEX: &str = if cfg!(target_arch = "x86_64") { "202" } else { "98" };
 pub(crate) const FUTEX_WAITV: &str = "449";
 pub(crate) const CLOCK_NANOSLEEP: &str = if cfg!(target_arch = "x86_64") { "230" } else { "115" };
+pub(crate) const RECVFROM: &str = if cfg!(target_arch = "x86_64") { "45" } else { "207" };
 pub(crate) const READ: &str = if cfg!(target_arch = "x86_64") { "0" } else { "63" };
 pub(crate) const WRITE: &str = if cfg!(target_arch = "x86_64") { "1" } else { "64" };
 

@@ -1,6 +1,6 @@
 //! What can be wrong with a server is a sentence, and what passes is waited for.
 
-use crate::harness::{CLOCK_NANOSLEEP, Done, Running, Sandbox, system_call, until};
+use crate::harness::{CLOCK_NANOSLEEP, Done, RECVFROM, Running, Sandbox, system_call, until};
 use crate::server::Server;
 use std::fs;
 use std::io::{Read, Write};
@@ -220,6 +220,41 @@ fn time_outs_hold_while_a_server_does_not_answer() {
     server.signal("CONT");
     sandbox.ok("put jobs a");
     assert_eq!(sandbox.ok("get jobs"), "a\n");
+}
+
+/// Whether a signal has stopped a process.
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|fields| fields.starts_with('T'))
+}
+
+#[test]
+fn who_is_stopped_while_a_server_does_not_answer_goes_on_afterwards() {
+    let Some(server) = Server::start("") else { return };
+    let sandbox = on(&server);
+    sandbox.ok("create jobs");
+    sandbox.ok("create old");
+    for (command, output) in [
+        ("create new", ""),
+        ("put jobs a", ""),
+        ("get jobs", "a\n"),
+        ("stat jobs --json", "{"),
+        ("rm old", ""),
+        ("ls", ""),
+    ] {
+        server.signal("STOP");
+        let stopped = sandbox.start(command);
+        until("it waits for an answer", || system_call(stopped.pid()) == RECVFROM);
+        // With a limit to how long it takes, receiving ends with that (signal(7)).
+        stopped.signal("STOP");
+        until("it is stopped", || is_stopped(stopped.pid()));
+        stopped.signal("CONT");
+        server.signal("CONT");
+        let done = stopped.end();
+        assert_eq!((done.code, done.err.as_str()), (0, ""), "{command}");
+        assert!(done.text().starts_with(output), "{command}: {}", done.text());
+    }
+    assert_eq!((sandbox.run("stat new").code, sandbox.run("stat old").code), (0, 4));
 }
 
 #[test]

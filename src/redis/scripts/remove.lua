@@ -1,6 +1,6 @@
--- Removes the queue and everything in it. ARGV: '', client
+-- Removes the queue and everything in it. ARGV: '', client, 1 if it may have been removed by this call
 if call('TYPE', meta).ok ~= 'hash' then
-  return { call('EXISTS', meta) == 1 and 'foreign' or 'gone' }
+  return { call('EXISTS', meta) == 1 and 'foreign' or ARGV[3] == '1' and 'removed' or 'gone' }
 end
 m.uuid = call('HGET', meta, 'uuid')
 if not m.uuid then
