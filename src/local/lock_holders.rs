@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 
-/// What the kernel shows of its locks at one instant. What is longer it shows in pieces, between which locks come and go,
-/// so that lines can be left out.
+/// What the kernel shows of its locks at one instant, if that much is asked for. What is longer it shows in pieces, between
+/// which locks come and go, so that lines can be left out.
 const ONE_PAGE: usize = 4096;
+/// Longer than any line: a piece that lacks less than that may be followed by another.
+const LONGEST_LINE: usize = 128;
 /// How often we look then.
 const LOOKS: usize = 8;
 
@@ -14,13 +17,24 @@ const LOOKS: usize = 8;
 pub(super) fn all_locks() -> String {
     let mut all = String::new();
     for _ in 0..LOOKS {
-        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let locks = look();
         all.push_str(&locks);
-        if locks.len() < ONE_PAGE {
+        if locks.len() < ONE_PAGE - LONGEST_LINE {
             break;
         }
     }
     all
+}
+
+/// Reads them in pieces as large as can be: read_to_string begins with small ones, each of another instant.
+fn look() -> String {
+    let (mut locks, mut piece) = (Vec::new(), [0; ONE_PAGE]);
+    if let Ok(mut file) = File::open("/proc/locks") {
+        while let Ok(length @ 1..) = file.read(&mut piece) {
+            locks.extend_from_slice(&piece[..length]);
+        }
+    }
+    String::from_utf8_lossy(&locks).into_owned()
 }
 
 /// The process that keeps a queue locked.
