@@ -2,6 +2,7 @@
 
 use super::super::format::{self, RECORD_WORDS};
 use super::super::memory::ReadMemory;
+use super::bits::bits;
 use super::{Result, damaged};
 use crate::message::Framing;
 
@@ -253,13 +254,4 @@ impl Record {
             self.changed |= 1 << (offset / 8);
         }
     }
-}
-
-/// The places of the bits that are set in `mask`, from the lowest.
-pub(super) fn bits(mut mask: u64) -> impl Iterator<Item = u64> {
-    std::iter::from_fn(move || {
-        let place = (mask != 0).then(|| mask.trailing_zeros().into());
-        mask &= mask.wrapping_sub(1);
-        place
-    })
 }

@@ -4,8 +4,9 @@
 //! that the kernel drops when the process dies; asking for that lock is the caller's business, this
 //! file only keeps the books.
 
-use super::super::format::{self, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW};
+use super::super::format::{self, OWNERS_HIGH, OWNERS_LOW};
 use super::super::memory::{Memory, ReadMemory};
+use super::bits::bits;
 use super::ending::After;
 use super::frame::State;
 use super::peek::each_in_list;
@@ -29,12 +30,9 @@ impl OwnersInUse {
 
     /// Whether any entry is in use but that of `own`.
     pub(crate) fn others(self, own: Option<u32>) -> impl Iterator<Item = u32> {
-        let mut others = self.0 & !own.map_or(0, |own| 1 << own);
-        std::iter::from_fn(move || {
-            let owner = others.trailing_zeros();
-            others &= others.wrapping_sub(1);
-            (owner < OWNER_ENTRIES).then_some(owner)
-        })
+        let others = self.0 & !own.map_or(0, |own| 1 << own);
+        let (low, high) = (others as u64, (others >> 64) as u64);
+        bits(low).chain(bits(high).map(|owner| owner + 64)).map(|owner| owner as u32)
     }
 
     /// How many they are.

@@ -12,7 +12,8 @@
 
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
 use super::super::memory::{Memory, ReadMemory};
-use super::frame::{Record, bits};
+use super::bits::bits;
+use super::frame::Record;
 use super::log::{self, Log};
 use super::{Fault, Result, damaged};
 
