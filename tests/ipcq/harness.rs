@@ -265,6 +265,26 @@ impl Sandbox {
         self.is_sound(queue);
     }
 
+    /// Has messages moved from the first queue to the second and back until so many movers have been killed in the middle
+    /// of it, and calls `after` when each has ended. One that was done before it could be killed proves nothing, and is
+    /// followed by another one.
+    pub(crate) fn kill_movers(&self, [mut from, mut to]: [&str; 2], kills: usize, after: impl Fn()) {
+        let put = |queue: &str| self.stat(queue, "put").as_u64().expect("a number");
+        let mut killed = 0;
+        until("enough movers have been killed", || {
+            let mut mover = self.start(&format!("mv {from} {to}"));
+            let before = put(to);
+            until("some have been moved", || {
+                mover.child().try_wait().expect("it can be waited for").is_some() || put(to) > before
+            });
+            mover.child().kill().expect("it can be killed");
+            killed += usize::from(mover.end().code == 137);
+            after();
+            (from, to) = (to, from);
+            killed >= kills
+        });
+    }
+
     /// Waits until it is known that processes which were killed are dead. On this machine the next command knows.
     pub(crate) fn until_deaths_are_known(&self, queue: &str) {
         if self.database.is_none() {

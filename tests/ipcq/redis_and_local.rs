@@ -51,19 +51,7 @@ fn a_message_is_in_one_of_two_queues_whenever_a_mover_between_them_is_killed() {
     let sandbox = here_and_there(&server);
     let lines: String = (1..=COUNT).map(|number| format!("{number}\n")).collect();
     sandbox.run_with(["put", "-l", "./here"], lines.as_bytes());
-    let (mut from, mut to) = ("./here", "there");
-    let mut killed = 0;
-    until("enough movers have been killed", || {
-        let mut mover = sandbox.start(&format!("mv {from} {to}"));
-        let before = sandbox.stat(to, "put").as_u64().unwrap();
-        until("some have been moved", || {
-            mover.child().try_wait().unwrap().is_some() || sandbox.stat(to, "put").as_u64().unwrap() > before
-        });
-        mover.child().kill().unwrap();
-        killed += usize::from(mover.end().code == 137);
-        (from, to) = (to, from);
-        killed >= KILLS
-    });
+    sandbox.kill_movers(["./here", "there"], KILLS, || {});
     let mut all = String::new();
     until("everything is known to be in one of them", || {
         all.push_str(sandbox.run("get ./here -a").text());

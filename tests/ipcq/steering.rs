@@ -86,20 +86,8 @@ fn a_message_is_in_one_of_two_queues_whenever_the_mover_is_killed() {
     let lines: String = (1..=COUNT).map(|number| format!("{number}\n")).collect();
     let sandbox = Sandbox::with_queues("here there");
     sandbox.run_with(["put", "-l", "here"], lines.as_bytes());
-    let mut killed = 0;
-    let (mut from, mut to) = ("here", "there");
-    // A mover that was done before it could be killed proves nothing, and is followed by another one.
-    until("enough movers have been killed", || {
-        let mut mover = sandbox.start(&format!("mv {from} {to}"));
-        let before = sandbox.stat(to, "put").as_u64().unwrap();
-        until("some have been moved", || {
-            mover.child().try_wait().unwrap().is_some() || sandbox.stat(to, "put").as_u64().unwrap() > before
-        });
-        mover.child().kill().unwrap();
-        killed += usize::from(mover.end().code == 137);
+    sandbox.kill_movers(["here", "there"], KILLS, || {
         ["here", "there"].iter().for_each(|queue| sandbox.is_sound(queue));
-        (from, to) = (to, from);
-        killed >= KILLS
     });
     ["here", "there"].iter().for_each(|queue| sandbox.until_deaths_are_known(queue));
     let all = sandbox.ok("get here -a") + &sandbox.ok("get there -a");
