@@ -210,11 +210,11 @@ pub trait Queue {
     fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64>;
 
     /// Leases ready messages, which [`Queue::frames`] then lists. What was leased before must have been
-    /// settled, or be about to be ([`Queue::settle_at_next_take`]). If there are none and `watch` is set, [`Queue::watch`] tells when to look again.
+    /// settled, or be about to be ([`Queue::settle_at_next_take`]). `otherwise` is what the caller does if there are none.
     ///
     /// # Errors
     /// `Removed`, and whatever prevents looking.
-    fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken>;
+    fn take(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken>;
 
     /// What is leased to us, in order.
     fn frames(&self) -> &[Frame];
@@ -371,7 +371,7 @@ pub trait Queue {
     /// `Closed`, `Removed`, and whatever prevents it.
     fn produce(&mut self, deadline: Deadline) -> Result<()>;
 
-    /// What to sleep on after a take with `watch` found nothing.
+    /// What to watch, or to sleep on, after a take found nothing.
     fn watch(&self) -> Option<Watch<'_>>;
 
     /// How long a sleep may last at most before the next look.
@@ -421,6 +421,17 @@ impl Default for Limits {
             auto_close: false,
         }
     }
+}
+
+/// What a process does that finds nothing to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It does not wait, or looks again by itself.
+    Leave,
+    /// It watches [`Queue::watch`] for [`SPIN`] and takes again.
+    Spin,
+    /// It sleeps on [`Queue::watch`] until [`Queue::look_again`].
+    Sleep,
 }
 
 /// What [`take_from_first`] came to.
@@ -484,7 +495,7 @@ fn hand_on_when(
 }
 
 /// How long to watch for an answer before sleeping: about what waking a sleeper takes.
-const SPIN: Duration = Duration::from_micros(20);
+pub(crate) const SPIN: Duration = Duration::from_micros(20);
 
 /// Takes from the first of `queues` that has a message, in their order, waiting for one.
 /// `eager` watches for a moment before it sleeps: for processes that stay.
@@ -493,11 +504,17 @@ const SPIN: Duration = Duration::from_micros(20);
 /// Those of [`Queue::take`].
 pub fn take_from_first(queues: &mut [Box<dyn Queue>], want: Want, eager: bool, deadline: Deadline) -> Result<Found> {
     let may_wait = deadline.is_none_or(|deadline| deadline > Instant::now());
-    let mut watch = may_wait && !eager;
+    let mut otherwise = match (may_wait, eager) {
+        (false, _) => Otherwise::Leave,
+        (true, false) => Otherwise::Sleep,
+        // Whoever has found something in one of several queues comes late to the others.
+        (true, true) if queues.len() > 1 => Otherwise::Leave,
+        (true, true) => Otherwise::Spin,
+    };
     loop {
         let mut drained = 0;
         for (index, queue) in queues.iter_mut().enumerate() {
-            match queue.take(want, watch, deadline)? {
+            match queue.take(want, otherwise, deadline)? {
                 Taken::Messages => return Ok(Found::Messages(index)),
                 Taken::Nothing => {}
                 Taken::Drained => drained += 1,
@@ -511,15 +528,14 @@ pub fn take_from_first(queues: &mut [Box<dyn Queue>], want: Want, eager: bool, d
             return Ok(Found::Nothing);
         }
         let watches: Vec<Watch<'_>> = queues.iter().filter_map(|queue| queue.watch()).collect();
-        if !watch {
-            // Nobody has been told that we wait, so whoever puts now need not wake us.
+        if otherwise != Otherwise::Sleep {
+            // Nobody has been told that we sleep, so whoever puts now need not wake us.
             wait::spin(&watches, SPIN);
-            watch = true;
+            otherwise = Otherwise::Sleep;
             continue;
         }
         let look_again = queues.iter().map(|queue| queue.look_again()).min().unwrap_or(Duration::from_secs(1));
         let wake_up = deadline.map_or(now + look_again, |deadline| deadline.min(now + look_again));
         wait::sleep(&watches, Some(wake_up));
-        watch = may_wait;
     }
 }

@@ -11,7 +11,7 @@ use crate::message::Run;
 use crate::name::Address;
 use crate::open;
 use crate::place::Place;
-use crate::queue::{self, Queue, Taken, Want};
+use crate::queue::{self, Otherwise, Queue, Taken, Want};
 use clap_complete::engine::ArgValueCompleter;
 use std::ffi::OsString;
 use std::time::Instant;
@@ -76,7 +76,7 @@ impl Mv {
 
     fn move_ready(&self, from: &mut dyn Queue, to: &mut dyn Queue, most: u64) -> Result<Moved> {
         let want = Want { messages: most.min(BATCH), bytes: u64::MAX, singly: true };
-        if from.take(want, false, Some(Instant::now()))? != Taken::Messages {
+        if from.take(want, Otherwise::Leave, Some(Instant::now()))? != Taken::Messages {
             return Ok(Moved::Nothing);
         }
         let frames = from.frames().to_vec();

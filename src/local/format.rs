@@ -105,6 +105,9 @@ fields! {
         APPLIED "applied" 132, 4;
         DATA_WAKE "data wake" 192, 4;
         DATA_WAITERS "data waiters" 196, 4;
+        SPINS_UNTIL "spins until" 200, 8;
+        RECENT_WAKE "recent wake" 208, 4;
+        RECENT_WAITERS "recent waiters" 212, 4;
         SPACE_WAKE "space wake" 256, 4;
         SPACE_WAITERS "space waiters" 260, 4;
         FINISHED_WAKE "finished wake" 320, 4;

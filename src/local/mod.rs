@@ -38,7 +38,7 @@ use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::Run;
 use crate::name::{Address, printable};
 use crate::place::Place;
-use crate::queue::{Condition, Deadline, Frame, Limits, Participants, Queue, Status, Taken, Want};
+use crate::queue::{Condition, Deadline, Frame, Limits, Otherwise, Participants, Queue, Status, Taken, Want};
 use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
@@ -82,7 +82,9 @@ pub struct LocalQueue {
     delivered: Option<u64>,
     /// When dead owners were last looked for.
     owners_checked: Option<Instant>,
-    /// What the data wake word read when the last take with `watch`, or without, found nothing.
+    /// Where the word is that tells when to take again, after a take that found nothing.
+    watched: u64,
+    /// What it read then, or the wake word of space.
     seen: u32,
     /// What the wake words read when we were counted among those who wait for data, and for space.
     counted_for_data: Option<u32>,
@@ -204,6 +206,7 @@ impl LocalQueue {
             frames: Vec::new(),
             delivered: None,
             owners_checked: None,
+            watched: format::DATA_WAKE,
             seen: 0,
             counted_for_data: None,
             counted_for_space: None,
@@ -380,9 +383,9 @@ impl Queue for LocalQueue {
         Ok(run.count() - left.count())
     }
 
-    fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken> {
+    fn take(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
         self.frames.clear();
-        self.locked(deadline, |queue| queue.take_locked(want, watch))
+        self.locked(deadline, |queue| queue.take_locked(want, otherwise))
     }
 
     fn frames(&self) -> &[Frame] {
@@ -491,7 +494,7 @@ impl Queue for LocalQueue {
     }
 
     fn watch(&self) -> Option<Watch<'_>> {
-        self.store.memory().atomic32(format::DATA_WAKE).map(|word| Watch::new(word, self.seen))
+        self.store.memory().atomic32(self.watched).map(|word| Watch::new(word, self.seen))
     }
 
     fn look_again(&self) -> Duration {

@@ -6,13 +6,13 @@ use super::store::{self, Lease};
 use super::{LOOK_AGAIN, LocalQueue, format};
 use crate::error::{Error, Result};
 use crate::message::{Run, reserve};
-use crate::queue::{Deadline, Frame, Taken, Want};
+use crate::queue::{Deadline, Frame, Otherwise, SPIN, Taken, Want};
 use std::time::Duration;
 
 /// How long a process that has just had something waits before it does what costs it time: while messages come and go
 /// quickly, it would do and undo that for each.
 const A_MOMENT: Duration = Duration::from_millis(10);
-/// So few processes do not get into each other's way.
+/// So few entries in the table of owners are nobody else's need.
 const FEW: u32 = 8;
 /// How long a large queue stays empty before its storage is given back.
 const IDLE_BEFORE_TRIM: Duration = Duration::from_millis(100);
@@ -32,8 +32,8 @@ pub(super) enum Idle {
 }
 
 impl LocalQueue {
-    /// Leases what there is; with `watch`, or notes that we wait for it.
-    pub(super) fn take_locked(&mut self, want: Want, watch: bool) -> Result<Taken> {
+    /// Leases what there is, or notes how we wait for it.
+    pub(super) fn take_locked(&mut self, want: Want, otherwise: Otherwise) -> Result<Taken> {
         self.return_leases_of_the_dead()?;
         self.look_at_clock()?;
         let taken = if self.take_and_settle(want) { store::Taken::Leases } else { self.settle_and_take(want)? };
@@ -53,12 +53,21 @@ impl LocalQueue {
             store::Taken::Removed => return Err(Error::Removed { name: self.name.clone() }),
             store::Taken::Nothing | store::Taken::Drained => {}
         }
-        self.seen = self.store.memory().load32(format::DATA_WAKE);
-        if watch {
-            self.become_more_idle(taken == store::Taken::Drained)?;
-            self.counted_for_data = Some(self.store.register_data_waiter(self.counted_for_data));
+        let drained = taken == store::Taken::Drained;
+        (self.watched, self.seen) = (format::DATA_WAKE, self.store.memory().load32(format::DATA_WAKE));
+        match otherwise {
+            Otherwise::Leave => {}
+            Otherwise::Spin => self.store.note_spinner(self.clock.saturating_add(SPIN.as_nanos() as u64)),
+            Otherwise::Sleep => {
+                self.become_more_idle(drained)?;
+                if self.idle == Idle::Briefly && self.store.has_many_waiters() {
+                    (self.watched, self.seen) = (format::RECENT_WAKE, self.store.register_recent_waiter());
+                } else {
+                    self.counted_for_data = Some(self.store.register_data_waiter(self.counted_for_data));
+                }
+            }
         }
-        Ok(if taken == store::Taken::Drained { Taken::Drained } else { Taken::Nothing })
+        Ok(if drained { Taken::Drained } else { Taken::Nothing })
     }
 
     /// Takes, and settles what was delivered before, in one change; or does nothing, where that is not as simple as it
@@ -102,7 +111,12 @@ impl LocalQueue {
     /// There was nothing once more; if `drained`, there never will be.
     fn become_more_idle(&mut self, drained: bool) -> Result<()> {
         self.idle = match self.idle {
-            Idle::Busy if !drained && self.is_among_few() => Idle::Briefly,
+            Idle::Busy if !drained => {
+                if self.store.owners_in_use().count() > FEW {
+                    self.disclaim_owner()?;
+                }
+                Idle::Briefly
+            }
             Idle::Busy | Idle::Briefly => {
                 self.disclaim_owner()?;
                 self.show_waiting(Some(WaitsFor::Data));
@@ -116,12 +130,6 @@ impl LocalQueue {
             }
         };
         Ok(())
-    }
-
-    /// Whether it is likely that we are the next to have something, and nobody needs our entry meanwhile.
-    fn is_among_few(&self) -> bool {
-        let waiters = self.store.memory().load32(format::DATA_WAITERS);
-        self.store.owners_in_use().count().max(waiters) <= FEW
     }
 
     /// How long may pass until the next take, at most, if nothing wakes us before.

@@ -31,7 +31,7 @@ use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::Run;
 use crate::name::Address;
 use crate::place::Place;
-use crate::queue::{Condition, Deadline, Frame, Limits, Participants, Queue, Status, Taken, Want};
+use crate::queue::{Condition, Deadline, Frame, Limits, Otherwise, Participants, Queue, Status, Taken, Want};
 use crate::remote::Remote;
 use crate::wait::Watch;
 use link::{Call, Link};
@@ -318,8 +318,8 @@ impl Queue for RedisQueue {
         self.put_run(run, together, deadline)
     }
 
-    fn take(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken> {
-        self.take_messages(want, watch, deadline)
+    fn take(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
+        self.take_messages(want, otherwise, deadline)
     }
 
     fn frames(&self) -> &[Frame] {

@@ -5,17 +5,17 @@ use super::reply::Reply;
 use super::{RedisQueue, presence, script};
 use crate::error::{Error, Result};
 use crate::message::{Framing, reserve};
-use crate::queue::{Deadline, Frame, Taken, Want};
+use crate::queue::{Deadline, Frame, Otherwise, Taken, Want};
 
 impl RedisQueue {
-    pub(super) fn take_messages(&mut self, want: Want, watch: bool, deadline: Deadline) -> Result<Taken> {
+    pub(super) fn take_messages(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
         self.frames.clear();
         self.payloads.clear();
         loop {
             self.seen = self.listener.as_ref().map_or(0, super::Listener::now);
             let taken = self.take_once(want, deadline)?;
             // Whoever is about to sleep has to hear of what happens from before the last look on.
-            if taken != Taken::Nothing || !watch || self.listen(Channel::Data, deadline) {
+            if taken != Taken::Nothing || otherwise != Otherwise::Sleep || self.listen(Channel::Data, deadline) {
                 return Ok(taken);
             }
         }

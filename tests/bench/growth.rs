@@ -8,7 +8,7 @@ use crate::report::{Bar, Report, Unit};
 use crate::tools::Bench;
 use ipcq::lease::{End, Holder, LeaseId, Terms};
 use ipcq::message::{Framing, Run};
-use ipcq::queue::{Queue, Want};
+use ipcq::queue::{Otherwise, Queue, Want};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,7 +66,7 @@ fn put(queue: &mut dyn Queue, count: usize) {
 /// Takes a message, and says whether there was one.
 fn take(queue: &mut dyn Queue) -> LeaseId {
     let want = Want { messages: 1, bytes: u64::MAX, singly: true };
-    queue.take(want, false, Some(Instant::now())).unwrap();
+    queue.take(want, Otherwise::Leave, Some(Instant::now())).unwrap();
     let frame = queue.frames()[0];
     LeaseId { message: frame.first_id, attempt: frame.handed_out }
 }

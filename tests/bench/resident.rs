@@ -5,7 +5,7 @@ use crate::contest::{Compared, in_turn};
 use crate::report::{Bar, Report, Unit};
 use crate::tools::Bench;
 use ipcq::message::{Framing, Run};
-use ipcq::queue::{Queue, Want};
+use ipcq::queue::{Otherwise, Queue, Want};
 use std::time::Instant;
 
 const MESSAGE: [u8; 64] = [b'x'; 64];
@@ -55,7 +55,7 @@ pub(crate) fn per_turn(turns: usize, mut turn: impl FnMut()) -> f64 {
 fn through(queue: &mut dyn Queue, run: &Run<'_>, buffer: &mut Vec<u8>) {
     assert_eq!(queue.put(run, false, None).unwrap(), run.count());
     let want = Want { messages: run.count(), bytes: u64::MAX, singly: false };
-    queue.take(want, false, None).unwrap();
+    queue.take(want, Otherwise::Leave, None).unwrap();
     buffer.clear();
     queue.read(0, buffer).unwrap();
     assert_eq!(buffer.len(), run.bytes().len());

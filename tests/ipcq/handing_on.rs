@@ -6,7 +6,7 @@ use ipcq::message::Run;
 use ipcq::name::Address;
 use ipcq::open;
 use ipcq::place::{Access, Place, Surroundings};
-use ipcq::queue::{self, Queue, Taken, Want};
+use ipcq::queue::{self, Otherwise, Queue, Taken, Want};
 use std::time::Instant;
 
 fn open(sandbox: &Sandbox, name: &str) -> Box<dyn Queue> {
@@ -24,7 +24,9 @@ fn open(sandbox: &Sandbox, name: &str) -> Box<dyn Queue> {
 fn lease(queue: &mut dyn Queue) -> LeaseId {
     let want = Want { messages: 1, bytes: u64::MAX, singly: true };
     // What we have dropped may live on for a moment in children that other tests are just starting.
-    until("there is a message", || queue.take(want, false, Some(Instant::now())).unwrap() == Taken::Messages);
+    until("there is a message", || {
+        queue.take(want, Otherwise::Leave, Some(Instant::now())).unwrap() == Taken::Messages
+    });
     let frame = queue.frames()[0];
     queue.keep(1, Terms { until: None, holder: Holder::This }, true, None).unwrap();
     LeaseId { message: frame.first_id, attempt: frame.handed_out }

@@ -9,7 +9,7 @@ use super::verdict::{Retries, Verdict};
 use crate::error::{Error, Result};
 use crate::lease::{Cause, End, Ended, Holder, LeaseId, Reason, Terms};
 use crate::message::Run;
-use crate::queue::{self, Deadline, Queue, Taken, Want};
+use crate::queue::{self, Deadline, Otherwise, Queue, Taken, Want};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
@@ -261,7 +261,7 @@ impl<'a> Engine<'a> {
     /// Takes up to `most` messages and keeps them.
     fn take(&mut self, most: u64, deadline: Deadline) -> Result<Vec<Message>> {
         let mut messages = Vec::new();
-        match self.queue.take(Want { messages: most, bytes: BATCH, singly: true }, true, deadline) {
+        match self.queue.take(Want { messages: most, bytes: BATCH, singly: true }, Otherwise::Sleep, deadline) {
             Ok(Taken::Messages) => {}
             Ok(Taken::Nothing) => return Ok(messages),
             Ok(Taken::Drained) => {

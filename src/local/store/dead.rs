@@ -3,7 +3,8 @@
 use super::super::format;
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
-use super::transaction::{Transaction, Wake};
+use super::sleepers::Wake;
+use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Result, Store, damaged};
 use crate::lease::{Cause, Reason};

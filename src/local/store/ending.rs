@@ -4,7 +4,8 @@ use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::dead::StoredReason;
 use super::frame::{Record, State};
-use super::transaction::{Transaction, Wake};
+use super::sleepers::Wake;
+use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Result, damaged};
 

@@ -1,6 +1,6 @@
 //! Whether what was put so far has been finished with.
 
-use super::super::format::{self, FINISHED_WAITERS, FINISHED_WAKE};
+use super::super::format;
 use super::super::memory::Memory;
 use super::peek::each_in_list;
 use super::tree::{Tree, each_in_order};
@@ -39,11 +39,5 @@ impl<M: Memory> Store<M> {
             })?;
         }
         Ok(finished)
-    }
-
-    /// Notes that the calling process is about to sleep until everything has been finished with: as
-    /// [`Store::register_data_waiter`].
-    pub(crate) fn register_finished_waiter(&mut self, counted: Option<u32>) -> u32 {
-        self.register(FINISHED_WAKE, FINISHED_WAITERS, counted)
     }
 }

@@ -20,6 +20,7 @@ mod put;
 mod rates;
 mod ready;
 mod settle;
+mod sleepers;
 mod status;
 mod take;
 mod transaction;
@@ -142,34 +143,5 @@ impl<M: Memory> Store<M> {
     /// Frames that one transaction takes, finishes or returns.
     fn frames_at_once(&self) -> usize {
         if self.stamp.durable { DURABLE_FRAMES_AT_ONCE } else { FRAMES_AT_ONCE }
-    }
-
-    /// Notes that the calling process is about to sleep until there is data, and says what the wake
-    /// word reads now. `counted` is what it said when the process was noted before.
-    pub(crate) fn register_data_waiter(&mut self, counted: Option<u32>) -> u32 {
-        self.register(format::DATA_WAKE, format::DATA_WAITERS, counted)
-    }
-
-    /// The same for space.
-    pub(crate) fn register_space_waiter(&mut self, counted: Option<u32>) -> u32 {
-        self.register(format::SPACE_WAKE, format::SPACE_WAITERS, counted)
-    }
-
-    /// Passes on that messages are ready to somebody who wants them.
-    pub(crate) fn pass_on(&mut self) {
-        let ready = self.memory.load(format::READY);
-        transaction::pass_on(&mut self.memory, ready);
-    }
-
-    /// Waiters are only ever counted too high: one that gives up or is killed stays counted until
-    /// the next wake of all. A count that is too high costs a system call, one too low a lost wake-up.
-    /// Whoever looks again while nobody has been woken is counted still.
-    fn register(&mut self, word: u64, waiters: u64, counted: Option<u32>) -> u32 {
-        let now = self.memory.load32(word);
-        if counted != Some(now) {
-            let count = self.memory.load32(waiters);
-            self.memory.store32(waiters, count.saturating_add(1));
-        }
-        now
     }
 }

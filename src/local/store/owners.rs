@@ -10,7 +10,8 @@ use super::bits::bits;
 use super::ending::After;
 use super::frame::State;
 use super::peek::each_in_list;
-use super::transaction::{Transaction, Wake};
+use super::sleepers::Wake;
+use super::transaction::Transaction;
 use super::{Result, Store, damaged};
 
 /// The owners in use, a bit for each.

@@ -3,7 +3,8 @@
 use super::super::format::{self, PRODUCERS, state};
 use super::super::memory::Memory;
 use super::owners::Identity;
-use super::transaction::{Transaction, Wake};
+use super::sleepers::Wake;
+use super::transaction::Transaction;
 use super::{Result, Store};
 
 impl<M: Memory> Store<M> {

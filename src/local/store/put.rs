@@ -4,7 +4,7 @@ use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::frame::Record;
 use super::prepared::Prepare;
-use super::transaction::Wake;
+use super::sleepers::{self, Wake};
 use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
 use crate::message::Run;
 
@@ -92,7 +92,8 @@ impl<M: Memory> Store<M> {
             None => {
                 transaction.append_ready(unit)?;
                 transaction.add(format::READY, fits.count());
-                transaction.wake_data(Wake::Messages(fits.count()));
+                let taken_by_itself = u64::from(sleepers::is_watched(transaction.memory, now));
+                transaction.wake_data(Wake::Messages(fits.count() - taken_by_itself));
             }
             Some(prepare) => transaction.prepare(unit, prepare, now)?,
         }

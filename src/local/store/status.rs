@@ -2,7 +2,7 @@
 
 use super::super::format::{self, state};
 use super::super::memory::Memory;
-use super::transaction::Wake;
+use super::sleepers::Wake;
 use super::{Result, Store};
 
 /// The figures of a queue at one instant.

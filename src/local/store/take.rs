@@ -6,7 +6,8 @@ use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::owners::Identity;
 
-use super::transaction::{Transaction, Wake};
+use super::sleepers::Wake;
+use super::transaction::Transaction;
 use super::tree::Tree;
 use super::units::{Chain, each_piece};
 use super::{Fault, Result, Store, damaged};

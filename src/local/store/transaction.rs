@@ -15,24 +15,8 @@ use super::super::memory::{Memory, ReadMemory};
 use super::bits::bits;
 use super::frame::Record;
 use super::log::{self, Log};
+use super::sleepers::{self, Wake};
 use super::{Fault, Result, damaged};
-
-/// Up to this many sleepers are all woken; above, one for each message. A woken process can be
-/// stopped or killed before it takes, so the more that are woken the better, but a thousand
-/// would fight for one lock.
-const WAKE_ALL: u32 = 8;
-
-/// How many sleepers a commit wakes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Wake {
-    /// Nobody: what they wait for has not come.
-    #[default]
-    None,
-    /// Enough for this many messages.
-    Messages(u64),
-    /// Everyone.
-    All,
-}
 
 struct Touched {
     unit: u32,
@@ -342,52 +326,13 @@ impl<'a, M: Memory> Transaction<'a, M> {
             log.forget(memory);
             return Err(Fault::Disk(error));
         }
-        let data_left = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, wake_data);
-        let space_left = wake(memory, format::SPACE_WAKE, format::SPACE_WAITERS, wake_space);
-        let unfinished_left = wake(memory, format::FINISHED_WAKE, format::FINISHED_WAITERS, wake_finished);
+        let still_asleep = sleepers::wake(memory, wake_data, wake_space, wake_finished);
         memory.store32(format::COMMIT, commit);
         for &(offset, value) in &pairs[..words] {
             memory.store(offset, value);
         }
         memory.store32(format::APPLIED, commit);
-        // Only now: had we died before the commit point, those woken would have gone back to sleep
-        // uncounted.
-        if let Some(left) = data_left {
-            memory.store32(format::DATA_WAITERS, left);
-        }
-        if let Some(left) = space_left {
-            memory.store32(format::SPACE_WAITERS, left);
-        }
-        if let Some(left) = unfinished_left {
-            memory.store32(format::FINISHED_WAITERS, left);
-        }
+        still_asleep.note(memory);
         Ok(())
     }
-}
-
-/// Wakes another sleeper that waits for data: who was woken does not want what there is.
-pub(super) fn pass_on<M: Memory>(memory: &mut M, messages: u64) {
-    if let Some(left) = wake(memory, format::DATA_WAKE, format::DATA_WAITERS, Wake::Messages(messages)) {
-        memory.store32(format::DATA_WAITERS, left);
-    }
-}
-
-/// Wakes sleepers on `word`, and returns the count of those that may still sleep if it has changed.
-fn wake<M: Memory>(memory: &mut M, word: u64, waiters: u64, wake: Wake) -> Option<u32> {
-    if wake == Wake::None {
-        return None;
-    }
-    // Whoever has looked but does not sleep yet sees the word change and looks again.
-    memory.store32(word, memory.load32(word).wrapping_add(1));
-    let sleeping = memory.load32(waiters);
-    let (count, left) = match wake {
-        _ if sleeping == 0 => return None,
-        Wake::Messages(messages) if sleeping > WAKE_ALL => {
-            let count = u32::try_from(messages).unwrap_or(u32::MAX).min(sleeping);
-            (count, sleeping - count)
-        }
-        _ => (i32::MAX as u32, 0),
-    };
-    // Fewer than were to be woken: nobody sleeps any more, and those counted had given up or died.
-    Some(if memory.wake(word, count) < count { 0 } else { left })
 }

@@ -7,7 +7,7 @@ use ipcq::lease::{Cause, End, Holder, LeaseId, Reason, Shelf, Terms};
 use ipcq::local::REDO_LOGS;
 use ipcq::message::{Framing, Run};
 use ipcq::open;
-use ipcq::queue::{Limits, Queue, Taken, Want};
+use ipcq::queue::{Limits, Otherwise, Queue, Taken, Want};
 use ipcq_fuzz::*;
 use libfuzzer_sys::fuzz_target;
 use std::fs::{self, File, OpenOptions};
@@ -186,7 +186,7 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
     };
     let take = |queue: &mut dyn Queue, messages| {
         let want = Want { messages, bytes: u64::MAX, singly: false };
-        assert!(queue.take(want, false, Some(Instant::now())).is_ok());
+        assert!(queue.take(want, Otherwise::Leave, Some(Instant::now())).is_ok());
     };
     let settle = |queue: &mut dyn Queue, delivered| assert!(queue.settle(delivered, true, None).is_ok());
     let small = Limits { capacity: 900, max_items: Some(4), ..Limits::default() };
@@ -218,7 +218,7 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
             put(queue, Run::delimited(lines.as_bytes(), Framing::Newline));
             let keep = |queue: &mut dyn Queue, messages, terms| {
                 let want = Want { messages, bytes: u64::MAX, singly: true };
-                assert!(queue.take(want, false, Some(Instant::now())).is_ok());
+                assert!(queue.take(want, Otherwise::Leave, Some(Instant::now())).is_ok());
                 assert!(queue.keep(u64::MAX, terms, true, None).is_ok());
             };
             let reason = Reason { cause: Cause::Exit(1), text: b"why".to_vec() };
@@ -401,7 +401,7 @@ fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &Fil
             let settled = if queue.frames().is_empty() { Ok(()) } else { queue.settle(0, true, deadline) };
             let want =
                 Want { messages: u64::from(*messages) + 1, bytes: u64::from(*bytes) + 1, singly: bytes % 3 == 0 };
-            let taken = settled.and_then(|()| queue.take(want, *watch, deadline));
+            let taken = settled.and_then(|()| queue.take(want, if *watch { Otherwise::Sleep } else { Otherwise::Leave }, deadline));
             assert_eq!(matches!(taken, Ok(Taken::Messages)), !queue.frames().is_empty());
             let _ = queue.look_again();
             taken.map(drop)

@@ -7,7 +7,7 @@ use ipcq::error::{Error, Result};
 use ipcq::lease::{Cause, End, Ended, Holder, LeaseId, Reason, Shelf, Terms};
 use ipcq::message::{Framing, Run};
 use ipcq::open;
-use ipcq::queue::{Condition, Queue, Taken, Want};
+use ipcq::queue::{Condition, Otherwise, Queue, Taken, Want};
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -344,7 +344,7 @@ fn take(queue: &mut dyn Queue, step: &Step) -> Result<String> {
         }
         Step::Take { messages, singly, .. } => {
             let want = Want { messages: *messages, bytes: u64::MAX, singly: *singly };
-            match queue.take(want, false, now)? {
+            match queue.take(want, Otherwise::Leave, now)? {
                 Taken::Messages => taken(queue),
                 other => Ok(format!("{other:?}")),
             }

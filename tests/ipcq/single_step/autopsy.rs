@@ -9,7 +9,7 @@ use ipcq::message::Run;
 use ipcq::name::Address;
 use ipcq::open;
 use ipcq::place::Place;
-use ipcq::queue::{Queue, Taken, Want};
+use ipcq::queue::{Otherwise, Queue, Taken, Want};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -124,7 +124,9 @@ fn end_leases(queue: &mut dyn Queue) -> ipcq::error::Result<()> {
 /// The ids and the bodies of all messages.
 fn take_all(queue: &mut dyn Queue) -> ipcq::error::Result<Vec<(u64, Vec<u8>)>> {
     let mut messages = Vec::new();
-    while queue.take(Want { messages: u64::MAX, bytes: u64::MAX, singly: false }, false, None)? == Taken::Messages {
+    while queue.take(Want { messages: u64::MAX, bytes: u64::MAX, singly: false }, Otherwise::Leave, None)?
+        == Taken::Messages
+    {
         let frames = queue.frames().to_vec();
         for (index, frame) in frames.iter().enumerate() {
             let mut payload = Vec::new();

@@ -20,7 +20,8 @@ pub(super) enum Change {
     Word32(u64, u32),
     Word(u64, u64),
     Bytes(u64, Vec<u8>),
-    Wake,
+    /// Of so many who sleep on the word at this offset.
+    Wake(u64, u32),
     Sync,
     Grow(u64),
     Release(u64),
@@ -99,7 +100,7 @@ impl TestMemory {
             Change::Word32(offset, value) => self.put(*offset, &value.to_ne_bytes()),
             Change::Word(offset, value) => self.put(*offset, &value.to_ne_bytes()),
             Change::Bytes(offset, bytes) => self.put(*offset, bytes),
-            Change::Wake | Change::Sync => {}
+            Change::Wake(..) | Change::Sync => {}
             Change::Grow(to) => {
                 let length = self.bytes.len().max(*to as usize);
                 self.bytes.resize(length, STALE);
@@ -195,8 +196,8 @@ impl Memory for TestMemory {
         }
     }
 
-    fn wake(&mut self, _offset: u64, count: u32) -> u32 {
-        self.note(Change::Wake);
+    fn wake(&mut self, offset: u64, count: u32) -> u32 {
+        self.note(Change::Wake(offset, count));
         count
     }
 

@@ -1,8 +1,11 @@
-//! The counts of those who wait: never too low, and not higher with every look of a sleeper.
+//! The counts of those who wait: never too low, and not higher with every look of a sleeper; and who is woken.
 
+use super::memory::Change;
 use super::world::{Operation, World};
-use crate::local::format;
+use crate::local::format::{self, DATA_WAKE, RECENT_WAKE};
 use crate::local::memory::ReadMemory;
+use crate::local::store::Put;
+use crate::message::Run;
 
 fn waiters(world: &World) -> u32 {
     world.store.memory.load32(format::DATA_WAITERS)
@@ -29,4 +32,72 @@ fn whoever_goes_back_to_sleep_after_a_wake_up_is_counted_anew() {
     let counted_again = world.store.register_data_waiter(Some(counted));
     assert_ne!(counted_again, counted);
     assert_eq!(waiters(&world), 1);
+}
+
+const NOW: u64 = 1_800_000_000_000_000_000;
+
+/// A queue with so many consumers that sleep, some of which had something a moment ago.
+fn with_sleepers(others: u32, recent: u32) -> World {
+    let mut world = World::new(1_000, format::NO_LIMIT);
+    for _ in 0..others {
+        let _ = world.store.register_data_waiter(None);
+    }
+    for _ in 0..recent {
+        let _ = world.store.register_recent_waiter();
+    }
+    world
+}
+
+/// Who is woken by a message that is put: on which word, and how many.
+fn woken_by_a_put(world: &mut World) -> Vec<(u64, u32)> {
+    world.store.memory.record();
+    assert_eq!(world.store.put(&Run::whole(b"one"), false, NOW).unwrap(), Put::Done(1));
+    let changes = world.store.memory.recorded();
+    let wakes = changes.into_iter().filter_map(|change| match change {
+        Change::Wake(word, count) => Some((word, count)),
+        _ => None,
+    });
+    wakes.collect()
+}
+
+const ALL: u32 = i32::MAX as u32;
+
+#[test]
+fn of_few_sleepers_all_are_woken_and_of_many_one_for_each_message() {
+    assert_eq!(woken_by_a_put(&mut with_sleepers(0, 0)), []);
+    assert_eq!(woken_by_a_put(&mut with_sleepers(8, 0)), [(DATA_WAKE, ALL)]);
+    assert_eq!(woken_by_a_put(&mut with_sleepers(9, 0)), [(DATA_WAKE, 1)]);
+    assert_eq!(woken_by_a_put(&mut with_sleepers(6, 2)), [(RECENT_WAKE, ALL), (DATA_WAKE, ALL)]);
+}
+
+#[test]
+fn of_many_sleepers_one_that_had_something_a_moment_ago_is_woken_first() {
+    let mut world = with_sleepers(9, 1);
+    assert_eq!(woken_by_a_put(&mut world), [(RECENT_WAKE, 1)]);
+    assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, 1)]);
+    assert_eq!(waiters(&world), 8);
+}
+
+#[test]
+fn one_that_watches_takes_one_message_and_for_more_others_are_woken() {
+    let mut world = with_sleepers(9, 0);
+    world.store.note_spinner(NOW + 20_000);
+    assert_eq!(woken_by_a_put(&mut world), []);
+    assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, 1)]);
+}
+
+#[test]
+fn nobody_relies_on_one_that_has_ceased_to_watch_or_whose_clock_was_another() {
+    for until in [-1, 0, 1_000_000_000] {
+        let mut world = with_sleepers(9, 0);
+        world.store.note_spinner(NOW.checked_add_signed(until).unwrap());
+        assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, 1)], "{until}");
+    }
+}
+
+#[test]
+fn few_sleepers_are_all_woken_whoever_watches() {
+    let mut world = with_sleepers(8, 0);
+    world.store.note_spinner(NOW + 20_000);
+    assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, ALL)]);
 }

@@ -1,0 +1,164 @@
+//! Sleepers: those who wait for messages, for room, or until all is finished with; who of them is woken, and who need
+//! not be.
+//!
+//! Consumers that had a message a moment ago sleep apart from the others where there are many: they are woken first,
+//! for what they need is still in a cache. And where one of them watches without sleeping, it comes by itself.
+//! With few, all are woken: any of them may be killed on its way.
+
+use super::super::format::{
+    DATA_WAITERS, DATA_WAKE, FINISHED_WAITERS, FINISHED_WAKE, READY, RECENT_WAITERS, RECENT_WAKE, SPACE_WAITERS,
+    SPACE_WAKE, SPINS_UNTIL,
+};
+use super::super::memory::{Memory, ReadMemory};
+use super::Store;
+
+/// Up to this many sleepers are all woken; above, one for each message. A woken process can be
+/// stopped or killed before it takes, so the more that are woken the better, but a thousand
+/// would fight for one lock.
+const WAKE_ALL: u32 = 8;
+
+/// The longest time for which a process says that it watches without sleeping, in nanoseconds: a clock that is set back
+/// must not make it look like hours.
+const LONGEST_SPIN: u64 = 100_000;
+
+/// How many sleepers a change wakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// Nobody: what they wait for has not come.
+    #[default]
+    None,
+    /// Enough for this many messages.
+    Messages(u64),
+    /// Everyone.
+    All,
+}
+
+/// Where some kind of sleepers sleeps: the futex and their count.
+#[derive(Clone, Copy)]
+struct Sleepers {
+    futex: u64,
+    waiters: u64,
+}
+
+const FOR_DATA: Sleepers = Sleepers { futex: DATA_WAKE, waiters: DATA_WAITERS };
+const RECENT: Sleepers = Sleepers { futex: RECENT_WAKE, waiters: RECENT_WAITERS };
+const FOR_SPACE: Sleepers = Sleepers { futex: SPACE_WAKE, waiters: SPACE_WAITERS };
+const FOR_THE_END: Sleepers = Sleepers { futex: FINISHED_WAKE, waiters: FINISHED_WAITERS };
+
+/// Who may still sleep: counts to be stored once the change is made. Had its process died before, those woken would
+/// have gone back to sleep uncounted.
+pub(super) struct StillAsleep([Option<(u64, u32)>; 4]);
+
+impl StillAsleep {
+    pub(super) fn note<M: Memory>(self, memory: &mut M) {
+        for (waiters, count) in self.0.into_iter().flatten() {
+            memory.store32(waiters, count);
+        }
+    }
+}
+
+/// Wakes those whom a change concerns that is about to be made.
+pub(super) fn wake<M: Memory>(memory: &mut M, data: Wake, space: Wake, finished: Wake) -> StillAsleep {
+    let [recent, for_data] = wake_consumers(memory, data);
+    let mut wake = |sleepers: Sleepers, wake| if wake == Wake::None { None } else { sleepers.wake(memory, None).1 };
+    StillAsleep([recent, for_data, wake(FOR_SPACE, space), wake(FOR_THE_END, finished)])
+}
+
+fn wake_consumers<M: Memory>(memory: &mut M, wake: Wake) -> [Option<(u64, u32)>; 2] {
+    let messages = match wake {
+        Wake::None => return [None, None],
+        Wake::Messages(messages) if are_many(memory) => messages,
+        Wake::Messages(_) | Wake::All => return [RECENT.wake(memory, None).1, FOR_DATA.wake(memory, None).1],
+    };
+    let (woken, recent) = RECENT.wake(memory, Some(messages));
+    let (_, for_data) = FOR_DATA.wake(memory, Some(messages - u64::from(woken)));
+    [recent, for_data]
+}
+
+/// Whether not all consumers that sleep are woken for a message.
+fn are_many<M: ReadMemory>(memory: &M) -> bool {
+    memory.load32(DATA_WAITERS).saturating_add(memory.load32(RECENT_WAITERS)) > WAKE_ALL
+}
+
+impl Sleepers {
+    /// Wakes so many, or all. Returns how many it was, and how many may still sleep if their count has changed.
+    fn wake<M: Memory>(self, memory: &mut M, most: Option<u64>) -> (u32, Option<(u64, u32)>) {
+        // Whoever has looked but does not sleep yet sees the word change and looks again.
+        memory.store32(self.futex, memory.load32(self.futex).wrapping_add(1));
+        let sleeping = memory.load32(self.waiters);
+        let count = most.map_or(i32::MAX as u32, |most| u32::try_from(most).unwrap_or(u32::MAX).min(sleeping));
+        if sleeping == 0 || count == 0 {
+            return (0, None);
+        }
+        let woken = memory.wake(self.futex, count);
+        // Fewer than were to be woken: nobody sleeps any more, and those counted had given up or died.
+        let left = if woken < count { 0 } else { sleeping.saturating_sub(count) };
+        (woken.min(count), Some((self.waiters, left)))
+    }
+
+    /// Waiters are only ever counted too high: one that gives up or is killed stays counted until
+    /// the next wake of all. A count that is too high costs a system call, one too low a lost wake-up.
+    /// Whoever looks again while nobody has been woken is counted still: `counted` is what the futex read then.
+    fn register<M: Memory>(self, memory: &mut M, counted: Option<u32>) -> u32 {
+        let now = memory.load32(self.futex);
+        if counted != Some(now) {
+            let count = memory.load32(self.waiters);
+            memory.store32(self.waiters, count.saturating_add(1));
+        }
+        now
+    }
+}
+
+impl<M: Memory> Store<M> {
+    /// Notes that the calling process is about to sleep until there is data, and says what the wake
+    /// word reads now. `counted` is what it said when the process was noted before.
+    pub(crate) fn register_data_waiter(&mut self, counted: Option<u32>) -> u32 {
+        FOR_DATA.register(&mut self.memory, counted)
+    }
+
+    /// The same for a process that had a message a moment ago, where many wait: it sleeps on another word.
+    pub(crate) fn register_recent_waiter(&mut self) -> u32 {
+        RECENT.register(&mut self.memory, None)
+    }
+
+    /// The same for space.
+    pub(crate) fn register_space_waiter(&mut self, counted: Option<u32>) -> u32 {
+        FOR_SPACE.register(&mut self.memory, counted)
+    }
+
+    /// The same until everything has been finished with.
+    pub(crate) fn register_finished_waiter(&mut self, counted: Option<u32>) -> u32 {
+        FOR_THE_END.register(&mut self.memory, counted)
+    }
+
+    /// Whether so many consumers sleep that not all are woken for a message.
+    pub(crate) fn has_many_waiters(&self) -> bool {
+        are_many(&self.memory)
+    }
+
+    /// Notes that the calling process watches for data without sleeping until a time, in nanoseconds since the Unix
+    /// epoch, and takes again then.
+    pub(crate) fn note_spinner(&mut self, until: u64) {
+        // Else nobody asks.
+        if self.has_many_waiters() {
+            self.memory.store(SPINS_UNTIL, until);
+        }
+    }
+
+    /// Passes on that messages are ready to somebody who wants them.
+    pub(crate) fn pass_on(&mut self) {
+        let ready = self.memory.load(READY);
+        wake(&mut self.memory, Wake::Messages(ready), Wake::None, Wake::None).note(&mut self.memory);
+    }
+}
+
+/// Whether a process watches that takes one of the messages that become ready now; the next change must not rely on it.
+/// If it dies first, a sleeper finds the message when it looks again, as one whose woken taker dies.
+pub(super) fn is_watched<M: Memory>(memory: &mut M, now: u64) -> bool {
+    let until = memory.load(SPINS_UNTIL);
+    let watched = until.checked_sub(now).is_some_and(|left| (1..=LONGEST_SPIN).contains(&left));
+    if watched {
+        memory.store(SPINS_UNTIL, 0);
+    }
+    watched
+}
