@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::{Framing, Run};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -208,6 +209,16 @@ pub trait Queue {
     /// # Errors
     /// `Closed`, `Removed`; with both, nothing of what was not put before is put. `LockTimeout`; then nothing was put.
     fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64>;
+
+    /// Puts what can be read from `input` in bulk, as long as that is simple and can be done without waiting. `rest` is
+    /// what was read of it before and not put; afterwards it is what has been read and not put then. Returns the
+    /// number of messages that were put.
+    ///
+    /// # Errors
+    /// Whatever prevents reading or putting; the bytes that were read last are lost then, as they are with this process.
+    fn put_from(&mut self, _input: Input<'_>, _rest: &mut Vec<u8>) -> Result<u64> {
+        Ok(0)
+    }
 
     /// Leases ready messages, which [`Queue::frames`] then lists. What was leased before must have been
     /// settled, or be about to be ([`Queue::settle_at_next_take`]). `otherwise` is what the caller does if there are none.
@@ -421,6 +432,20 @@ impl Default for Limits {
             auto_close: false,
         }
     }
+}
+
+/// A stream of which a read, or a put, has so many bytes moves in bulk.
+pub const BULK: u64 = 32 << 10;
+
+/// What messages are read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// An open file.
+    pub descriptor: BorrowedFd<'a>,
+    /// What it is called in a sentence.
+    pub name: &'a str,
+    /// How the messages in it are told apart; not `Whole`.
+    pub framing: Framing,
 }
 
 /// What a process does that finds nothing to take.

@@ -3,10 +3,11 @@
 use super::process;
 use crate::error::{Error, Result};
 use crate::message::{Framing, Run, reserve};
+use crate::queue::{BULK, Input};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::io::{self, Stdin};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ChildStdout;
 
 /// Bytes asked for at once: big input moves in runs of this size, which fits the cache.
@@ -42,12 +43,16 @@ impl Source {
         }
     }
 
-    /// Reads what there is, at least one byte; 0 at the end.
-    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
-        let descriptor = match self {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
             Source::Stdin(stdin) => stdin.as_fd(),
             Source::Command(output) => output.as_fd(),
-        };
+        }
+    }
+
+    /// Reads what there is, at least one byte; 0 at the end.
+    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let descriptor = self.descriptor();
         let failed = |errno: Errno| Error::io(format!("read {}", self.name()), errno);
         loop {
             match nix::unistd::read(descriptor, buffer) {
@@ -91,6 +96,8 @@ pub(super) struct Records {
     start: usize,
     end: usize,
     at_end: bool,
+    /// Bytes that the last read brought.
+    last_read: usize,
     /// The longest record that is acceptable, in bytes.
     longest: u64,
 }
@@ -111,7 +118,17 @@ impl Records {
         // Zeroed memory cannot be asked for in a way that can fail, and costs nothing until it is used.
         reserve(&mut Vec::new(), CHUNK as u64)?;
         let delimiter = framing.delimiter().unwrap_or(b'\n');
-        Ok(Records { source, framing, delimiter, buffer: vec![0; CHUNK], start: 0, end: 0, at_end: false, longest })
+        Ok(Records {
+            source,
+            framing,
+            delimiter,
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            at_end: false,
+            last_read: 0,
+            longest,
+        })
     }
 
     /// The next records: all that have arrived in full. Waits only when there is not one.
@@ -133,8 +150,27 @@ impl Records {
             self.make_room(&mut searched)?;
             let got = self.source.read(&mut self.buffer[self.end..])?;
             self.end += got;
+            self.last_read = got;
             self.at_end = got == 0;
         }
+    }
+
+    /// Whether so much comes at once that somebody else should read on who can do it faster.
+    pub(super) fn come_in_bulk(&self) -> bool {
+        self.last_read as u64 >= BULK
+    }
+
+    /// Lets `read_on` read on for a while. It is given what was read of an unfinished record, and leaves there what it
+    /// has read and not dealt with.
+    pub(super) fn hand_over<T>(&mut self, read_on: impl FnOnce(Input<'_>, &mut Vec<u8>) -> Result<T>) -> Result<T> {
+        self.buffer.truncate(self.end);
+        self.buffer.drain(..self.start);
+        let input = Input { descriptor: self.source.descriptor(), name: self.source.name(), framing: self.framing };
+        let result = read_on(input, &mut self.buffer);
+        (self.start, self.end, self.last_read) = (0, self.buffer.len(), 0);
+        reserve(&mut self.buffer, CHUNK as u64)?;
+        self.buffer.resize(self.buffer.capacity(), 0);
+        result
     }
 
     /// A last record without its delimiter counts, and is given one.

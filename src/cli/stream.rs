@@ -44,6 +44,9 @@ impl Putting<'_> {
         let mut compacted = Vec::new();
         let mut put = 0;
         loop {
+            if !self.json && !self.meter.shows() && records.come_in_bulk() {
+                put += records.hand_over(|input, rest| queue.put_from(input, rest))?;
+            }
             let run = match records.next_run()? {
                 Next::Run(run) => run,
                 Next::End => return Ok(Exit::Done),

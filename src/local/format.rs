@@ -169,6 +169,8 @@ fields! {
         OWNER_STARTED "owner started" 32, 8;
         OWNER_NAMESPACE "owner namespace" 40, 8;
         OWNER_BOOT "owner boot" 48, 8;
+        OWNER_LENT "first lent unit" 56, 4;
+        OWNER_LENT_UNITS "lent units" 60, 4;
     }
     /// The record of a frame: a run of messages with consecutive ids that share one fate.
     RECORD_FIELDS {

@@ -9,11 +9,13 @@ use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::{Memory, ReadMemory};
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc;
 use nix::sys::mman::{MRemapFlags, MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mremap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -111,6 +113,29 @@ impl Map {
 
     fn contains(&self, offset: u64, bytes: u64) -> bool {
         offset.checked_add(bytes).is_some_and(|end| end <= self.length)
+    }
+
+    /// Reads from `input` into these pieces of the segment, offsets and lengths in bytes, which must be nobody's but the
+    /// caller's. Returns the number of bytes; 0 at the end of `input`.
+    ///
+    /// # Errors
+    /// Those of readv(2).
+    pub(crate) fn read_into(&self, input: BorrowedFd<'_>, pieces: &[(u64, u64)]) -> io::Result<usize> {
+        if self.is_private() || !pieces.iter().all(|(offset, length)| self.contains(*offset, *length)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let places: Vec<libc::iovec> = pieces
+            .iter()
+            .take(libc::UIO_MAXIOV as usize)
+            .map(|(offset, length)| libc::iovec {
+                iov_base: self.base.as_ptr().wrapping_add(*offset as usize).cast(),
+                iov_len: *length as usize,
+            })
+            .collect();
+        // SAFETY: all places are inside the mapping and the file. The kernel stores to them as any other process that
+        // has mapped the file might: no reference into them exists. A page that is no more is the error EFAULT.
+        let got = unsafe { libc::readv(input.as_raw_fd(), places.as_ptr(), places.len() as libc::c_int) };
+        usize::try_from(got).map_err(|_| io::Error::last_os_error())
     }
 
     fn note_store(&mut self) {

@@ -4,6 +4,7 @@
 //! a segment looks like is in `format`, what can be done to it in `store`, both pure.
 
 mod appearing;
+mod bulk;
 mod directory;
 mod file;
 mod file_system;
@@ -38,7 +39,9 @@ use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::Run;
 use crate::name::{Address, printable};
 use crate::place::Place;
-use crate::queue::{Condition, Deadline, Frame, Limits, Otherwise, Participants, Queue, Status, Taken, Want};
+use crate::queue::{
+    self, Condition, Deadline, Frame, Input, Limits, Otherwise, Participants, Queue, Status, Taken, Want,
+};
 use crate::wait::{self, Watch};
 use file::SegmentFile;
 use format::Stamp;
@@ -64,8 +67,6 @@ const LOOK_AT_FILE: u64 = 50_000_000;
 /// How long a queue that is dropped waits for the lock to settle what was delivered.
 const PATIENCE_TO_SETTLE: Duration = Duration::from_secs(10);
 
-/// A run of at least this many bytes comes from a stream that moves in bulk.
-const STREAMED_RUN: usize = 32 << 10;
 /// Bytes of messages that a processor's cache holds besides everything else.
 const CACHED_BACKLOG: u64 = 1 << 20;
 
@@ -320,10 +321,10 @@ impl LocalQueue {
         self.show_waiting(Some(WaitsFor::Space));
     }
 
-    /// Offers the processor to others if a stream has got far ahead of them: on a single processor,
+    /// Offers the processor to others if a stream, of which so many bytes were put, has got far ahead of them: on a single processor,
     /// what they take is then still in the cache.
-    fn let_consumers_keep_up(&self, put: &Run<'_>) {
-        if put.bytes().len() >= STREAMED_RUN && self.store.memory().load(format::MESSAGE_BYTES) > CACHED_BACKLOG {
+    fn let_consumers_keep_up(&self, put: u64) {
+        if put >= queue::BULK && self.store.memory().load(format::MESSAGE_BYTES) > CACHED_BACKLOG {
             // It cannot fail.
             let _ = nix::sched::sched_yield();
         }
@@ -369,7 +370,7 @@ impl Queue for LocalQueue {
             match put {
                 Some(count) => {
                     left = left.after(&left.prefix(count, u64::MAX));
-                    self.let_consumers_keep_up(run);
+                    self.let_consumers_keep_up(run.bytes().len() as u64);
                 }
                 None if !in_time => break,
                 None => {
@@ -381,6 +382,10 @@ impl Queue for LocalQueue {
             }
         }
         Ok(run.count() - left.count())
+    }
+
+    fn put_from(&mut self, input: Input<'_>, rest: &mut Vec<u8>) -> Result<u64> {
+        self.put_in_bulk(input, rest)
     }
 
     fn take(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {

@@ -54,6 +54,10 @@ impl LocalQueue {
             store::Taken::Nothing | store::Taken::Drained => {}
         }
         let drained = taken == store::Taken::Drained;
+        if drained {
+            // There is nothing more to hold.
+            self.disclaim_owner()?;
+        }
         (self.watched, self.seen) = (format::DATA_WAKE, self.store.memory().load32(format::DATA_WAKE));
         match otherwise {
             Otherwise::Leave => {}

@@ -9,6 +9,7 @@ mod bad_files;
 mod bad_names;
 mod bad_values;
 mod basics;
+mod bulk;
 mod clocks;
 mod closed_streams;
 mod completions;

@@ -12,6 +12,8 @@ mod bad_names;
 mod bad_values;
 #[path = "basics.rs"]
 mod basics;
+#[path = "bulk.rs"]
+mod bulk;
 #[path = "clocks.rs"]
 mod clocks;
 #[path = "closed_streams.rs"]

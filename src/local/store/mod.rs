@@ -10,6 +10,7 @@ mod ending;
 mod frame;
 mod join;
 mod kept;
+mod loan;
 mod log;
 mod owners;
 mod peek;
@@ -38,6 +39,7 @@ use std::io;
 use transaction::Transaction;
 
 pub(crate) use kept::{Keeper, LOOK_AGAIN, NEVER, Verdict};
+pub(crate) use loan::{Filled, Loan};
 pub(crate) use owners::{Identity, identity};
 pub(crate) use peek::Shown;
 pub(crate) use prepared::{Prepare, Prepared};

@@ -139,6 +139,7 @@ impl<M: Memory> Store<M> {
                 unit = transaction.first_lease(owner)?;
             }
             if unit == 0 {
+                transaction.free_loan(owner)?;
                 transaction.stop_producing(owner, auto_close)?;
                 transaction.clear_owner(owner);
             }
@@ -183,6 +184,7 @@ impl<M: Memory> Transaction<'_, M> {
                 (format::OWNER_STARTED, identity.started),
                 (format::OWNER_NAMESPACE, identity.namespace),
                 (format::OWNER_BOOT, identity.boot),
+                (format::OWNER_LENT, 0),
             ] {
                 self.set_word(entry + offset, value);
             }
@@ -195,10 +197,11 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     fn is_idle(&self, owner: u32) -> Result<bool> {
-        Ok(self.first_lease(owner)? == 0 && self.word(format::owner_offset(owner) + format::OWNER_PRODUCES) == 0)
+        let produces = self.word(format::owner_offset(owner) + format::OWNER_PRODUCES) != 0;
+        Ok(self.first_lease(owner)? == 0 && !produces && self.loan_of(owner) == (0, 0))
     }
 
-    /// Clears the entry if nothing is leased to it any more.
+    /// Clears the entry if nothing is leased or lent to it any more.
     pub(super) fn clear_idle_owner(&mut self, owner: u32) -> Result<()> {
         if self.is_idle(owner)? {
             self.clear_owner(owner);

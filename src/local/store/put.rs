@@ -5,6 +5,7 @@ use super::super::memory::Memory;
 use super::frame::Record;
 use super::prepared::Prepare;
 use super::sleepers::{self, Wake};
+use super::transaction::Transaction;
 use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
 use crate::message::Run;
 
@@ -19,6 +20,15 @@ pub(crate) enum Put {
     Closed,
     /// Nothing was put: the queue has been removed.
     Removed,
+}
+
+/// What a queue admits at once.
+pub(super) struct Room {
+    pub(super) messages: u64,
+    /// Bytes of messages, without their delimiters.
+    pub(super) bytes: u64,
+    /// Messages that others could take out or end, which makes room.
+    live: u64,
 }
 
 impl<M: Memory> Store<M> {
@@ -36,25 +46,13 @@ impl<M: Memory> Store<M> {
         source: Option<&Prepare<'_>>,
         now: u64,
     ) -> Result<Put> {
-        let Store { stamp, .. } = self;
-        let (capacity, max_items) = (stamp.capacity, stamp.max_items);
+        let (capacity, max_items) = (self.stamp.capacity, self.stamp.max_items);
         let mut transaction = self.begin()?;
-        let flags = transaction.get(format::STATE);
-        if flags & state::REMOVED != 0 {
-            return Ok(Put::Removed);
-        }
-        if flags & state::CLOSED != 0 {
-            return Ok(Put::Closed);
-        }
-        if flags & state::PUT_PAUSED != 0 {
-            return Ok(Put::Full);
-        }
-        let waiting = transaction.get(format::READY).saturating_add(transaction.get(format::DELAYED));
-        let others = transaction.get(format::LEASED).saturating_add(transaction.get(format::DEAD));
-        let live = waiting.saturating_add(others);
-        // Empty messages have no bytes for the capacity to bound, so it bounds their number.
-        let items = max_items.saturating_sub(waiting).min(capacity.saturating_sub(live)).min(u64::from(u32::MAX));
-        let mut fits = run.prefix(items, capacity.saturating_sub(transaction.get(format::MESSAGE_BYTES)));
+        let room = match transaction.room(capacity, max_items) {
+            Ok(room) => room,
+            Err(put) => return Ok(put),
+        };
+        let mut fits = run.prefix(room.messages, room.bytes);
         if fits.count() == 0 || (together && fits.count() < run.count()) {
             return Ok(if run.count() == 0 { Put::Done(0) } else { Put::Full });
         }
@@ -65,10 +63,10 @@ impl<M: Memory> Store<M> {
             fits = fits.prefix(fits.count() / 2, u64::MAX);
             if together || fits.count() == 0 {
                 // What others take out makes room; in an empty queue nobody will.
-                return if live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error)) };
+                return if room.live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error)) };
             }
         }
-        let (length, payload_units) = (fits.bytes().len() as u64, payload_units(&fits));
+        let payload_units = payload_units(&fits);
         let chain = transaction.allocate(1 + payload_units)?;
         let unit = chain.first;
         let mut record = Record::new(fits.framing(), fits.json);
@@ -79,30 +77,69 @@ impl<M: Memory> Store<M> {
             record.set_last_unit(chain.last);
             transaction.write_chain(record.first_unit(), 0, fits.bytes())?;
         }
-        let first_id = transaction.get(format::NEXT_ID);
-        let Some(next_id) = first_id.checked_add(fits.count()) else { return damaged("next id", "has no successor") };
-        record.set_first_id(first_id);
         record.set_count(fits.count() as u32);
-        record.set_length(length);
+        record.set_length(fits.bytes().len() as u64);
         record.set_checksum(crc32fast::hash(fits.bytes()));
-        record.set_put_at(now);
-        transaction.new_record(unit, record);
-        transaction.set(format::NEXT_ID, next_id);
-        match source {
-            None => {
-                transaction.append_ready(unit)?;
-                transaction.add(format::READY, fits.count());
-                let taken_by_itself = u64::from(sleepers::is_watched(transaction.memory, now));
-                transaction.wake_data(Wake::Messages(fits.count() - taken_by_itself));
-            }
-            Some(prepare) => transaction.prepare(unit, prepare, now)?,
-        }
-        transaction.add(format::MESSAGE_BYTES, fits.message_bytes());
-        transaction.count_put(fits.count(), now);
-        let high_water = transaction.get(format::HIGH_WATER).max(transaction.get(format::MESSAGE_BYTES));
-        transaction.set(format::HIGH_WATER, high_water);
+        transaction.append_new(unit, record, source, now)?;
         transaction.commit()?;
         Ok(Put::Done(fits.count()))
+    }
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    /// What can be put now; or why nothing can.
+    pub(super) fn room(&self, capacity: u64, max_items: u64) -> std::result::Result<Room, Put> {
+        let flags = self.get(format::STATE);
+        if flags & state::REMOVED != 0 {
+            return Err(Put::Removed);
+        }
+        if flags & state::CLOSED != 0 {
+            return Err(Put::Closed);
+        }
+        if flags & state::PUT_PAUSED != 0 {
+            return Err(Put::Full);
+        }
+        let waiting = self.get(format::READY).saturating_add(self.get(format::DELAYED));
+        let others = self.get(format::LEASED).saturating_add(self.get(format::DEAD));
+        let live = waiting.saturating_add(others);
+        Ok(Room {
+            // Empty messages have no bytes for the capacity to bound, so it bounds their number.
+            messages: max_items.saturating_sub(waiting).min(capacity.saturating_sub(live)).min(u64::from(u32::MAX)),
+            bytes: capacity.saturating_sub(self.get(format::MESSAGE_BYTES)),
+            live,
+        })
+    }
+
+    /// Makes the new frame in `unit`, which is nowhere, the last of all that are ready; or, with a `source`, one
+    /// that is prepared. Its messages have no ids yet.
+    pub(super) fn append_new(
+        &mut self,
+        unit: u32,
+        mut record: Record,
+        source: Option<&Prepare<'_>>,
+        now: u64,
+    ) -> Result<()> {
+        let (count, bytes) = (u64::from(record.count()), record.message_bytes());
+        let first_id = self.get(format::NEXT_ID);
+        let Some(next_id) = first_id.checked_add(count) else { return damaged("next id", "has no successor") };
+        record.set_first_id(first_id);
+        record.set_put_at(now);
+        self.new_record(unit, record);
+        self.set(format::NEXT_ID, next_id);
+        match source {
+            None => {
+                self.append_ready(unit)?;
+                self.add(format::READY, count);
+                let taken_by_itself = u64::from(sleepers::is_watched(self.memory, now));
+                self.wake_data(Wake::Messages(count - taken_by_itself));
+            }
+            Some(prepare) => self.prepare(unit, prepare, now)?,
+        }
+        self.add(format::MESSAGE_BYTES, bytes);
+        self.count_put(count, now);
+        let high_water = self.get(format::HIGH_WATER).max(self.get(format::MESSAGE_BYTES));
+        self.set(format::HIGH_WATER, high_water);
+        Ok(())
     }
 }
 

@@ -139,7 +139,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// The last of `units` units of the chain that starts with `first`.
-    fn last_of(&self, first: u32, units: u64) -> Result<u32> {
+    pub(super) fn last_of(&self, first: u32, units: u64) -> Result<u32> {
         let mut last = first;
         if self.may_change_links() {
             for _ in 1..units {
@@ -327,17 +327,17 @@ pub(crate) fn each_piece<M: ReadMemory>(
     Ok(())
 }
 
-fn first_half(word: u64) -> u32 {
+pub(super) fn first_half(word: u64) -> u32 {
     let bytes = word.to_ne_bytes();
     u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-fn second_half(word: u64) -> u32 {
+pub(super) fn second_half(word: u64) -> u32 {
     let bytes = word.to_ne_bytes();
     u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
-fn join(first: u32, second: u32) -> u64 {
+pub(super) fn join(first: u32, second: u32) -> u64 {
     let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
     u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }

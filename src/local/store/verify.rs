@@ -49,8 +49,19 @@ pub(crate) fn verify<M: ReadMemory>(memory: &M, stamp: &Stamp, visit: impl FnMut
             verdict.unfinished = pending.is_something;
             let view = View::new(memory, pending.words);
             let (used, ids, kept) = (Vec::new(), Vec::new(), HashSet::new());
-            let walk =
-                Walk { view: &view, stamp, verdict, fresh: 0, used, ids, kept, prepared: 0, handed_on: 0, visit };
+            let walk = Walk {
+                view: &view,
+                stamp,
+                verdict,
+                fresh: 0,
+                used,
+                ids,
+                kept,
+                prepared: 0,
+                handed_on: 0,
+                lent: 0,
+                visit,
+            };
             walk.run()
         }
         Err(fault) => {
@@ -89,6 +100,8 @@ struct Walk<'a, 'm, M, F> {
     prepared: u64,
     /// Messages that are gone and noted.
     handed_on: u64,
+    /// Units that are lent to producers.
+    lent: u64,
     visit: F,
 }
 
@@ -194,6 +207,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
     }
 
     fn walk_owner(&mut self, owner: u32) -> Result<()> {
+        self.walk_loan(owner)?;
         let first = self.get(format::owner_offset(owner) + format::OWNER_LEASES);
         if !self.verdict.owners.contains(owner) {
             // Nobody would ever give them back.
@@ -203,6 +217,22 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             };
         }
         self.walk_list("first lease", first, Some(owner)).map(drop)
+    }
+
+    fn walk_loan(&mut self, owner: u32) -> Result<()> {
+        let entry = format::owner_offset(owner);
+        let first = self.view.load32(entry + format::OWNER_LENT);
+        let units = self.view.load32(entry + format::OWNER_LENT_UNITS);
+        if (first == 0) != (units == 0) || (units > 0 && !self.verdict.owners.contains(owner)) {
+            return damaged("first lent unit", format!("of owner {owner} is {first}, and {units} are lent"));
+        }
+        let (mut next, mut field) = (first.into(), "first lent unit");
+        for _ in 0..units {
+            let unit = self.claim(field, next)?;
+            (field, next) = ("link of a unit", self.link(unit));
+        }
+        self.lent += u64::from(units);
+        Ok(())
     }
 
     /// Walks a list of frames, all ready or all leased to `owner`. Returns its last unit.
@@ -408,7 +438,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
         if self.get(format::PRODUCERS) != producers {
             self.note("producers", format!("is {}, and there are {producers}", self.get(format::PRODUCERS)));
         }
-        let is_drained = live == 0 && self.handed_on == 0;
+        let is_drained = live == 0 && self.handed_on == 0 && self.lent == 0;
         if is_drained && (self.fresh != u64::from(FIRST_UNIT) || self.get(format::FREE_COUNT) != 0) {
             self.note("fresh unit", format!("is {}, and a drained queue starts afresh", self.fresh));
         }

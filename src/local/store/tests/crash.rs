@@ -145,6 +145,7 @@ pub(super) fn with_trees(mut world: World) -> World {
         // Those of one owner go to the front of what is ready, and those of another behind them.
         &[Do::take_singly(63, 5), Do::take_singly(0, 5), Do::settle(63, 0), Do::settle(0, 0)],
         &[Do::Prepare { owner: 5, length: 10 }, Do::Prepare { owner: 5, length: 700 }],
+        &[Do::Lend { owner: 63, bytes: 900 }],
     ];
     steps.concat().into_iter().for_each(|operation| world.apply(operation));
     world
@@ -193,6 +194,7 @@ pub(super) fn worlds() -> Vec<World> {
         large.apply(operation);
     }
     worlds.push(large);
+    worlds.push(after(&[&shuffled[..], &[Do::Lend { owner: 5, bytes: 2000 }]].concat()));
     let mut durable = World::durable(30_000, format::NO_LIMIT);
     for operation in [Do::whole(700), Do::whole(10), Do::lines(30, 90), Do::take(0, 2), Do::take(5, 1), Do::take(5, 7)]
     {
@@ -217,7 +219,12 @@ fn operations(world: &World) -> Vec<Operation> {
         Operation::Produce(5),
         Operation::Prepare { owner: 5, length: 3 },
         Operation::Prepare { owner: 64, length: 900 },
+        Operation::Lend { owner: 0, bytes: 3000 },
     ];
+    for owner in world.loans.keys().copied() {
+        operations.extend([(40, 900), (500, 20)].map(|(longest, next)| Operation::PutLent { owner, longest, next }));
+        operations.extend([Operation::EndLoan(owner), Operation::ReturnAll { owner }]);
+    }
     if !world.handed_on.is_empty() {
         operations.push(Operation::ForgetHandedOn);
     }

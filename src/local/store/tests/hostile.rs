@@ -7,7 +7,7 @@ use super::world::{OWNERS, Operation, SCRIPT, World};
 use crate::lease::{Cause, LeaseId, Reason, Shelf};
 use crate::local::format::{self, Field, Stamp};
 use crate::local::memory::{Memory, ReadMemory};
-use crate::local::store::{Fault, Identity, Keeper, Lease, Result, Store, Verdict, Want, verify};
+use crate::local::store::{Fault, Identity, Keeper, Lease, Loan, Result, Store, Verdict, Want, verify};
 use crate::message::{Framing, Run};
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,6 +58,7 @@ struct Start {
     held: Vec<(u32, Vec<Lease>)>,
     kept: Vec<LeaseId>,
     dead: Vec<u64>,
+    loans: Vec<Loan>,
 }
 
 impl Start {
@@ -66,6 +67,7 @@ impl Start {
             |(owner, held): (_, Vec<super::world::Held>)| (owner, held.iter().map(|held| held.lease).collect());
         Start {
             held: world.held.into_iter().map(leases).collect(),
+            loans: world.loans.into_values().collect(),
             memory: world.store.memory,
             kept: world.kept,
             dead: world.model.state.dead.iter().map(|message| message.id).collect(),
@@ -178,7 +180,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
             return counts;
         }
         let owner = random.one_of(&OWNERS);
-        let ok = match random.below(27) {
+        let ok = match random.below(29) {
             0..3 => {
                 let body = &bodies.0[random.below(4) as usize];
                 done(store.put(&Run::delimited(body, Framing::Nul), false, clock))
@@ -239,6 +241,15 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
                 let shelf = random.one_of(&[Shelf::Ready, Shelf::Leased, Shelf::Delayed, Shelf::Dead]);
                 done(store.is_finished_before(random.below(100))) && done(store.purge(shelf))
             }
+            27 => match store.lend(owner, 1, random.one_of(&[1, 3000]), clock) {
+                Ok(Some(loan)) => put_lent(store, &loan, &bodies.0[2], clock),
+                other => done(other),
+            },
+            28 => match start.loans.first() {
+                Some(loan) if random.below(3) > 0 => put_lent(store, loan, &bodies.0[2], clock),
+                Some(loan) => done(store.end_loan(loan)),
+                None => true,
+            },
             26 => {
                 let started = store.start_producing(owner, &Identity::resident(1), clock);
                 done(started) && done(store.stop_producing(owner))
@@ -258,6 +269,15 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
         }
     }
     counts
+}
+
+fn put_lent(store: &mut Store<TestMemory>, loan: &Loan, body: &[u8], clock: u64) -> bool {
+    store.fill(loan, body);
+    let space = loan.pieces(0, body.len() as u64).iter().map(|(_, length)| length).sum();
+    match store.examine(loan, space, Framing::Nul) {
+        Some(filled) => done(store.put_lent(loan, &filled, 500, clock)),
+        None => true,
+    }
 }
 
 /// What became of many seeds.

@@ -20,6 +20,8 @@ pub(super) struct Model {
     /// Whether puts, and gets, are.
     pub(super) paused: (bool, bool),
     producers: BTreeSet<u32>,
+    /// Owners that have been lent space.
+    borrowers: BTreeSet<u32>,
 }
 
 fn remove(list: &mut Vec<Message>, id: u64) -> Option<Message> {
@@ -43,6 +45,7 @@ impl Model {
             purged: 0,
             paused: (false, false),
             producers: BTreeSet::new(),
+            borrowers: BTreeSet::new(),
         }
     }
 
@@ -149,9 +152,23 @@ impl Model {
         self.state.closed |= self.producers.remove(&owner) && self.producers.is_empty() && auto_close;
     }
 
-    /// The owner is in the table no more, if it holds nothing and does not produce.
+    /// The owner is lent space.
+    pub(super) fn lend(&mut self, owner: u32) {
+        self.state.leased.entry(owner).or_default();
+        self.borrowers.insert(owner);
+    }
+
+    /// It is not any more.
+    pub(super) fn end_loan(&mut self, owner: u32) {
+        self.borrowers.remove(&owner);
+    }
+
+    /// The owner is in the table no more, if it has nothing and does not produce.
     pub(super) fn forget_idle(&mut self, owner: u32) {
-        if !self.producers.contains(&owner) && self.state.leased.get(&owner).is_some_and(Vec::is_empty) {
+        if !self.producers.contains(&owner)
+            && !self.borrowers.contains(&owner)
+            && self.state.leased.get(&owner).is_some_and(Vec::is_empty)
+        {
             self.state.leased.remove(&owner);
         }
     }

@@ -64,6 +64,17 @@ fn every_control_word_is_noticed() {
 }
 
 #[test]
+fn what_is_lent_is_noticed() {
+    let world = worlds().into_iter().rfind(|world| !world.loans.is_empty()).unwrap();
+    let of_loans: Vec<_> = format::OWNER_FIELDS.iter().copied().filter(|field| field.name.contains("lent")).collect();
+    assert_eq!(of_loans.len(), 2);
+    for owner in 0..format::OWNER_ENTRIES {
+        let unnoticed = unnoticed(&world.store.memory, format::owner_offset(owner), &of_loans);
+        assert_eq!(unnoticed, Vec::<&str>::new(), "of owner {owner}");
+    }
+}
+
+#[test]
 fn every_field_of_a_record_is_noticed() {
     let memory = &worlds()[RICH].store.memory;
     let mut units = Vec::new();

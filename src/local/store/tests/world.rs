@@ -7,7 +7,7 @@ use super::model::{Model, body};
 use crate::lease::{Cause, LeaseId, Reason, Shelf, Source};
 use crate::local::format::{self, Stamp};
 use crate::local::memory::ReadMemory;
-use crate::local::store::{Fault, Identity, Keeper, Lease, NEVER, Prepared, Put, Store, Taken, Verdict, Want};
+use crate::local::store::{Fault, Identity, Keeper, Lease, Loan, NEVER, Prepared, Put, Store, Taken, Verdict, Want};
 use crate::message::{Framing, Run};
 use std::collections::BTreeMap;
 
@@ -91,6 +91,18 @@ pub(super) enum Operation {
     ForgetHandedOn,
     /// Publishes, or drops, what was prepared.
     Resolve(bool),
+    /// Lends an owner space for so many bytes.
+    Lend {
+        owner: u32,
+        bytes: u64,
+    },
+    /// Fills what was lent with lines of at most so many bytes, puts them, and lends for so many bytes again.
+    PutLent {
+        owner: u32,
+        longest: u64,
+        next: u64,
+    },
+    EndLoan(u32),
 }
 
 /// Whose death ends a kept lease.
@@ -113,8 +125,8 @@ pub(super) enum How {
 }
 
 use Operation::{
-    ClearOwner, Close, End, Extend, ForgetHandedOn, Full, Keep, Pause, Prepare, Produce, Purge, Put as PutRun, Resolve,
-    Resume, Retry, ReturnAll, Settle, StopProducing, Take, Trim, Wait,
+    ClearOwner, Close, End, EndLoan, Extend, ForgetHandedOn, Full, Keep, Lend, Pause, Prepare, Produce, Purge,
+    Put as PutRun, PutLent, Resolve, Resume, Retry, ReturnAll, Settle, StopProducing, Take, Trim, Wait,
 };
 
 /// The entry of a script that keeps leases.
@@ -151,7 +163,17 @@ impl Operation {
     pub(super) fn random(random: &mut Random) -> Self {
         let owner = random.one_of(&OWNERS);
         match random.below(100) {
-            0..40 => {
+            0..5 => {
+                let longest = random.one_of(&[0, 9, 300]);
+                let bytes = random.one_of(&[1, 256, 700, 5_000, 20_000]);
+                random.one_of(&[
+                    Lend { owner, bytes },
+                    PutLent { owner, longest, next: bytes },
+                    PutLent { owner, longest, next: bytes },
+                    EndLoan(owner),
+                ])
+            }
+            5..40 => {
                 let framing = random.one_of(&[Framing::Whole, Framing::Newline, Framing::Nul]);
                 let count = if framing == Framing::Whole { 1 } else { random.one_of(&[0, 1, 2, 4, 9, 30, 150]) };
                 // With its delimiter a message of 63 or 255 bytes ends with a unit.
@@ -225,6 +247,7 @@ pub(super) struct World {
     pub(super) handed_on: Vec<LeaseId>,
     /// What was prepared, by whom.
     pub(super) prepared: Vec<(u32, Prepared)>,
+    pub(super) loans: BTreeMap<u32, Loan>,
     /// Operations so far.
     operations: u64,
     /// Nanoseconds that have passed.
@@ -254,7 +277,8 @@ impl World {
     fn of(stamp: Stamp) -> Self {
         let store = Store::new(TestMemory::new(&stamp), stamp);
         let (held, kept, prepared, handed_on) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
-        World { store, model: Model::new(&stamp), held, kept, prepared, handed_on, operations: 1, clock: 1_000_000 }
+        let (model, loans) = (Model::new(&stamp), BTreeMap::new());
+        World { store, model, held, kept, prepared, loans, handed_on, operations: 1, clock: 1_000_000 }
     }
 
     /// A queue of random limits, small enough to be full often.
@@ -273,6 +297,7 @@ impl World {
             held: self.held.clone(),
             kept: self.kept.clone(),
             prepared: self.prepared.clone(),
+            loans: self.loans.clone(),
             handed_on: self.handed_on.clone(),
             operations: self.operations,
             clock: self.clock,
@@ -346,6 +371,15 @@ impl World {
                     self.model.forget_idle(owner);
                 }
             }
+            Lend { owner, bytes } => self.lend(owner, bytes),
+            PutLent { owner, longest, next } => self.put_lent(owner, longest, next),
+            EndLoan(owner) => {
+                if let Some(loan) = self.loans.remove(&owner) {
+                    self.store.end_loan(&loan).unwrap();
+                    self.model.end_loan(owner);
+                    self.model.forget_idle(owner);
+                }
+            }
             StopProducing(owner) => {
                 self.store.stop_producing(owner).unwrap();
                 self.model.stop_producing(owner, self.store.stamp.auto_close);
@@ -378,6 +412,8 @@ impl World {
 
     fn return_all_of(&mut self, owner: u32) {
         self.held.remove(&owner);
+        self.loans.remove(&owner);
+        self.model.end_loan(owner);
         for (_, prepared) in self.prepared.extract_if(.., |(preparer, _)| *preparer == owner) {
             self.model.resolve(owner, prepared.first_id, false);
         }
@@ -414,6 +450,49 @@ impl World {
         self.model.prepare(owner);
         assert_eq!(self.store.prepared_by(owner).unwrap().first(), Some(&(prepared, source)));
         self.prepared.push((owner, prepared));
+    }
+
+    fn lend(&mut self, owner: u32, bytes: u64) {
+        if self.loans.contains_key(&owner) {
+            return;
+        }
+        let lent = self.store.lend(owner, 1, bytes, self.clock).unwrap();
+        let refused = self.store.stamp.durable || self.model.state.closed || self.model.paused.0;
+        assert!(if self.is_full() { !refused || lent.is_none() } else { refused == lent.is_none() });
+        if let Some(loan) = lent {
+            self.model.lend(owner);
+            self.loans.insert(owner, loan);
+        }
+    }
+
+    fn put_lent(&mut self, owner: u32, longest: u64, next: u64) {
+        let Some(loan) = self.loans.get(&owner).cloned() else { return };
+        let mut random = Random(self.operations);
+        let framing = random.one_of(&[Framing::Newline, Framing::Nul]);
+        let lengths = std::iter::repeat_with(|| longest / 2 + random.below(longest / 2 + 1));
+        let space: u64 = loan.pieces(0, u64::MAX).iter().map(|(_, length)| length).sum();
+        let mut bytes = body(framing, lengths.take(3 + space as usize / (longest as usize / 2 + 1)), || b'f');
+        bytes.truncate(space as usize);
+        self.store.fill(&loan, &bytes);
+        let mut filled = Vec::new();
+        self.store.copy_lent(&loan, 0, bytes.len() as u64, &mut filled);
+        assert_eq!(filled, bytes);
+        let run = Run::delimited(&bytes, framing);
+        let Some(filled) = self.store.examine(&loan, bytes.len() as u64, framing) else {
+            return assert_eq!(run.count(), 0);
+        };
+        assert_eq!((filled.count, filled.length), (run.count(), run.bytes().len() as u64));
+        let (put, next) = self.store.put_lent(&loan, &filled, next, self.now()).unwrap();
+        assert_eq!(put, self.model.expect_put(&run, true));
+        if matches!(put, Put::Done(_)) {
+            assert!(next.is_some() || self.is_full());
+            self.model.put(&run, run.count());
+            self.loans.remove(&owner);
+            match next {
+                Some(loan) => drop(self.loans.insert(owner, loan)),
+                None => self.model.end_loan(owner),
+            }
+        }
     }
 
     fn keep(&mut self, owner: u32, keeper: KeptBy, duration: u64) {

@@ -1,0 +1,130 @@
+//! Putting in bulk: input is read straight into the segment, as long as nothing is in the way.
+//!
+//! What is not as simple as it mostly is (a full queue, input that trickles, a lock that is not to be had) is left to
+//! an ordinary put, and so are its waits and its errors.
+
+use super::LocalQueue;
+use super::store::{Filled, Loan, Put};
+use crate::error::{Error, Result};
+use crate::queue::{BULK, Input};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::time::Instant;
+
+/// The most bytes that are read at once: they fit a processor's cache.
+const MOST: u64 = 256 << 10;
+/// The least: less space than this is not worth asking for.
+const LEAST: u64 = 2 * BULK;
+/// The most bytes of an unfinished message before what is read; there is space for a read in bulk behind them.
+const LONGEST_REST: u64 = LEAST - BULK;
+/// A queue of so many times this is not filled by what is on its way into it.
+const SMALL: u64 = 16;
+
+impl LocalQueue {
+    pub(super) fn put_in_bulk(&mut self, input: Input<'_>, rest: &mut Vec<u8>) -> Result<u64> {
+        let mut put = 0;
+        if self.store.stamp().capacity < SMALL * MOST {
+            return Ok(put);
+        }
+        let mut borrowed = self.borrow()?;
+        while let Some(loan) = borrowed {
+            let unfinished = rest.len() as u64;
+            if unfinished > LONGEST_REST {
+                self.give_back(&loan)?;
+                break;
+            }
+            let got = self.read_on(&loan, input, rest)?;
+            let length = unfinished + got;
+            let filled = if got >= BULK { self.store.examine(&loan, length, input.framing) } else { None };
+            let tail = filled.map_or(0, |filled| filled.length);
+            // What was lent is no longer ours once it is put.
+            rest.clear();
+            self.store.copy_lent(&loan, tail, length, rest);
+            let next = (2 * got).clamp(LEAST, MOST);
+            let done = filled.map(|filled| self.put_filled(&loan, &filled, next)).transpose()?.flatten();
+            let (Some(filled), Some(next)) = (filled, done) else {
+                if tail > 0 {
+                    rest.clear();
+                    self.store.copy_lent(&loan, 0, length, rest);
+                }
+                self.give_back(&loan)?;
+                break;
+            };
+            put += filled.count;
+            self.let_consumers_keep_up(length);
+            borrowed = next;
+        }
+        Ok(put)
+    }
+
+    /// Reads what there is into `loan`, behind `unfinished`, without waiting. Returns the number of bytes.
+    fn read_on(&mut self, loan: &Loan, input: Input<'_>, unfinished: &[u8]) -> Result<u64> {
+        self.store.fill(loan, unfinished);
+        let pieces = loan.pieces(unfinished.len() as u64, u64::MAX);
+        loop {
+            // What blocks is waited for without anything lent.
+            let more = poll(&mut [PollFd::new(input.descriptor, PollFlags::POLLIN)], PollTimeout::ZERO);
+            if more.is_ok_and(|ready| ready == 0) {
+                return Ok(0);
+            }
+            match self.store.memory().read_into(input.descriptor, &pieces) {
+                Ok(got) => return Ok(got as u64),
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EINTR) => {}
+                    Some(Errno::EAGAIN) => return Ok(0),
+                    errno => {
+                        if errno == Some(Errno::EFAULT) {
+                            // The file may have been truncated.
+                            self.file_checked = None;
+                        }
+                        self.give_back(loan)?;
+                        return Err(Error::io(format!("read {}", input.name), error));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Space to fill, if it can be had.
+    fn borrow(&mut self) -> Result<Option<Loan>> {
+        let lent = self.locked(Some(Instant::now()), |queue| {
+            let Some(owner) = queue.claim_owner()? else { return Ok(None) };
+            let lent = queue.store.lend(owner, queue.pid, MOST, queue.clock).map_err(|fault| queue.fault(fault))?;
+            if lent.is_none() {
+                queue.forget_entry();
+            }
+            Ok(lent)
+        });
+        unless_locked(lent, None)
+    }
+
+    /// Puts what fills the start of `loan`, and borrows again. `None` if that is not possible now.
+    fn put_filled(&mut self, loan: &Loan, filled: &Filled, next: u64) -> Result<Option<Option<Loan>>> {
+        let put = self.locked(Some(Instant::now()), |queue| {
+            let put = queue.store.put_lent(loan, filled, next, queue.clock);
+            match put.map_err(|fault| queue.fault(fault))? {
+                (Put::Done(_), next) => Ok(Some(next)),
+                _ => Ok(None),
+            }
+        });
+        unless_locked(put, None)
+    }
+
+    /// Ends a loan. If it cannot be ended now, it is when this process does.
+    fn give_back(&mut self, loan: &Loan) -> Result<()> {
+        let ended = self.locked(Some(Instant::now()), |queue| {
+            queue.store.end_loan(loan).map_err(|fault| queue.fault(fault))?;
+            queue.forget_entry();
+            Ok(())
+        });
+        unless_locked(ended, ())
+    }
+}
+
+/// What came of something, or `otherwise` if the lock was not to be had.
+fn unless_locked<T>(result: Result<T>, otherwise: T) -> Result<T> {
+    match result {
+        Err(Error::LockTimeout { .. }) => Ok(otherwise),
+        other => other,
+    }
+}

@@ -1,0 +1,235 @@
+//! Units lent to a producer: it fills them without the lock, and when they hold messages they become a frame.
+//!
+//! So bulk input is read straight into the segment, and nobody is kept out while it is copied and checksummed. The
+//! entry of the owner says which units it has; if it dies they are free again.
+
+use super::super::format::{self, OWNER_LENT, Stamp, UNIT};
+use super::super::memory::Memory;
+use super::frame::Record;
+use super::owners::Identity;
+use super::put::Put;
+use super::transaction::Transaction;
+use super::units::{Chain, Pieces, first_half, join, second_half};
+use super::{RESERVED_UNITS, Result, Store, damaged};
+use crate::message::{Framing, count_delimiters};
+
+/// Space to be filled.
+#[derive(Clone)]
+pub(crate) struct Loan {
+    owner: u32,
+    /// The first unit is to be the record, the others hold the payload.
+    chain: Chain,
+    /// Where those lie: offsets and lengths in bytes.
+    pieces: Vec<(u64, u64)>,
+}
+
+/// Whole messages at the start of a loan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
+    framing: Framing,
+    pub(crate) count: u64,
+    /// Bytes, delimiters included.
+    pub(crate) length: u64,
+    checksum: u32,
+}
+
+impl Loan {
+    /// Its pieces, offsets and lengths in bytes, but for the first `from` bytes and those from `to` on.
+    pub(crate) fn pieces(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
+        let mut end = 0;
+        let places = self.pieces.iter().map(move |&(offset, length)| {
+            let start = end;
+            end += length;
+            let (skipped, kept) = (from.saturating_sub(start).min(length), to.saturating_sub(start).min(length));
+            (offset + skipped, kept.saturating_sub(skipped))
+        });
+        places.filter(|(_, length)| *length > 0).collect()
+    }
+}
+
+impl<M: Memory> Store<M> {
+    /// Lends `owner` space for so many bytes; `None` if nothing can be put now, or there is no such space. A durable
+    /// queue lends none: without messages there is no checksum that would tell after a power failure whether the
+    /// links of the units had reached the disk.
+    pub(crate) fn lend(&mut self, owner: u32, pid: u32, bytes: u64, now: u64) -> Result<Option<Loan>> {
+        let Stamp { capacity, max_items, durable, .. } = self.stamp;
+        let mut transaction = self.begin()?;
+        if durable || transaction.room(capacity, max_items).is_err() {
+            return Ok(None);
+        }
+        let Some(chain) = transaction.allocate_loan(bytes)? else { return Ok(None) };
+        transaction.use_owner(owner, &Identity::resident(pid), now);
+        transaction.note_loan(owner, Some(chain));
+        transaction.commit()?;
+        self.loan(owner, chain).map(Some)
+    }
+
+    /// Puts the messages that fill the start of `loan`, all or none, and lends space for `next` bytes in its place, if
+    /// there is any. Nothing is lent, or taken back, if they are not put. `now` is in nanoseconds since the Unix epoch.
+    pub(crate) fn put_lent(
+        &mut self,
+        loan: &Loan,
+        filled: &Filled,
+        next: u64,
+        now: u64,
+    ) -> Result<(Put, Option<Loan>)> {
+        let Loan { owner, chain, ref pieces } = *loan;
+        let mut record = Record::new(filled.framing, false);
+        record.set_count(u32::try_from(filled.count).unwrap_or(u32::MAX));
+        record.set_length(filled.length);
+        record.set_checksum(filled.checksum);
+        let (capacity, max_items) = (self.stamp.capacity, self.stamp.max_items);
+        let mut transaction = self.begin()?;
+        let room = match transaction.room(capacity, max_items) {
+            Ok(room) => room,
+            Err(put) => return Ok((put, None)),
+        };
+        if filled.count > room.messages || record.message_bytes() > room.bytes {
+            return Ok((Put::Full, None));
+        }
+        if transaction.loan_of(owner) != (chain.first, chain.units) {
+            return damaged("first lent unit", format!("of owner {owner} is not what it was lent"));
+        }
+        // First, while the links of free units are as they were.
+        let next = transaction.allocate_loan(next)?;
+        record.set_first_unit(transaction.link(chain.first)?);
+        record.set_last_unit(unit_of(pieces, filled.length - 1));
+        let surplus = (chain.units - 1).saturating_sub(record.payload_units());
+        if surplus > 0 {
+            let first = transaction.link(record.last_unit())?;
+            transaction.free(Chain { first, last: chain.last, units: surplus })?;
+        }
+        transaction.append_new(chain.first, record, None, now)?;
+        transaction.note_loan(owner, next);
+        transaction.commit()?;
+        let next = next.map(|chain| self.loan(owner, chain)).transpose()?;
+        Ok((Put::Done(filled.count), next))
+    }
+
+    /// Takes the space back.
+    pub(crate) fn end_loan(&mut self, loan: &Loan) -> Result<()> {
+        let mut transaction = self.begin()?;
+        if transaction.loan_of(loan.owner) == (loan.chain.first, loan.chain.units) {
+            transaction.note_loan(loan.owner, None);
+            transaction.free(loan.chain)?;
+            transaction.clear_idle_owner(loan.owner)?;
+        }
+        transaction.commit()
+    }
+
+    /// Copies `bytes` to the start of `loan`.
+    pub(crate) fn fill(&mut self, loan: &Loan, bytes: &[u8]) {
+        let mut left = bytes;
+        for (offset, length) in loan.pieces(0, bytes.len() as u64) {
+            let (piece, rest) = left.split_at(length as usize);
+            self.memory.write(offset, piece);
+            left = rest;
+        }
+    }
+
+    /// Appends the bytes `from` to `to` of `loan` to `buffer`.
+    pub(crate) fn copy_lent(&self, loan: &Loan, from: u64, to: u64, buffer: &mut Vec<u8>) {
+        for (offset, length) in loan.pieces(from, to) {
+            self.memory.append(offset, length, buffer);
+        }
+    }
+
+    /// The whole messages in the first `length` bytes of `loan`, if there is one.
+    pub(crate) fn examine(&self, loan: &Loan, length: u64, framing: Framing) -> Option<Filled> {
+        let delimiter = framing.delimiter()?;
+        let length = length - self.after_last(loan, length, delimiter)?;
+        let (mut count, mut hasher) = (0, crc32fast::Hasher::new());
+        // Both looks at a chunk find it in the processor's nearest cache.
+        let mut chunk = [0; 4096];
+        for (offset, length) in loan.pieces(0, length) {
+            for at in (0..length).step_by(chunk.len()) {
+                let chunk = &mut chunk[..(length - at).min(4096) as usize];
+                self.memory.read(offset + at, chunk);
+                count += count_delimiters(chunk, delimiter);
+                hasher.update(chunk);
+            }
+        }
+        // Somebody may scribble over it meanwhile.
+        (count > 0).then(|| Filled { framing, count, length, checksum: hasher.finalize() })
+    }
+
+    /// Bytes after the last delimiter in the first `length` bytes of `loan`.
+    fn after_last(&self, loan: &Loan, length: u64, delimiter: u8) -> Option<u64> {
+        let mut after = 0;
+        for (offset, length) in loan.pieces(0, length).into_iter().rev() {
+            let mut chunk = [0; 4096];
+            let mut left = length;
+            while left > 0 {
+                let chunk = &mut chunk[..left.min(4096) as usize];
+                left -= chunk.len() as u64;
+                self.memory.read(offset + left, chunk);
+                match memchr::memrchr(delimiter, chunk) {
+                    Some(place) => return Some(after + (chunk.len() - 1 - place) as u64),
+                    None => after += chunk.len() as u64,
+                }
+            }
+        }
+        None
+    }
+
+    fn loan(&self, owner: u32, chain: Chain) -> Result<Loan> {
+        let payload = self.memory.load32(format::link_offset(chain.first));
+        let mut all = Pieces::new(payload, 0, (chain.units - 1) * UNIT);
+        let mut pieces = Vec::new();
+        while let Some(piece) = all.next(&self.memory)? {
+            pieces.push(piece);
+        }
+        Ok(Loan { owner, chain, pieces })
+    }
+}
+
+impl<M: Memory> Transaction<'_, M> {
+    /// Units for a record and so many bytes, if there are any.
+    fn allocate_loan(&mut self, bytes: u64) -> Result<Option<Chain>> {
+        let units = 1 + bytes.div_ceil(UNIT).max(1);
+        if self.make_room(units + RESERVED_UNITS).is_err() {
+            return Ok(None);
+        }
+        let chain = self.allocate(units)?;
+        self.link(chain.first)?;
+        Ok(Some(chain))
+    }
+
+    /// The first of the units that `owner` has been lent, and how many; or zeros.
+    pub(super) fn loan_of(&self, owner: u32) -> (u32, u64) {
+        let loan = self.word(format::owner_offset(owner) + OWNER_LENT);
+        (first_half(loan), second_half(loan).into())
+    }
+
+    /// Notes what `owner`, whose entry is in use, has been lent.
+    fn note_loan(&mut self, owner: u32, loan: Option<Chain>) {
+        let loan = loan.map_or(0, |chain| join(chain.first, u32::try_from(chain.units).unwrap_or(u32::MAX)));
+        self.set_word(format::owner_offset(owner) + OWNER_LENT, loan);
+    }
+
+    /// Takes back what `owner` was lent: it has died.
+    pub(super) fn free_loan(&mut self, owner: u32) -> Result<()> {
+        let (first, units) = self.loan_of(owner);
+        if units == 0 {
+            return Ok(());
+        }
+        if units > self.get(format::FRESH) {
+            return damaged("lent units", format!("of owner {owner} are {units}, more than there are"));
+        }
+        self.check_unit("first lent unit", first)?;
+        let last = self.last_of(first, units)?;
+        self.note_loan(owner, None);
+        self.free(Chain { first, last, units })
+    }
+}
+
+/// The unit that has the byte at `position` of the space that these pieces are.
+fn unit_of(pieces: &[(u64, u64)], mut position: u64) -> u32 {
+    for (offset, length) in pieces {
+        if position < *length {
+            return ((offset + position) / UNIT) as u32;
+        }
+        position -= length;
+    }
+    0
+}
