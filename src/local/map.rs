@@ -228,6 +228,20 @@ impl Memory for Map {
         }
     }
 
+    fn store_pairs(&mut self, offset: u64, pairs: &[(u64, u64)]) {
+        self.note_store();
+        if !offset.is_multiple_of(8) || !self.contains(offset, size_of_val(pairs) as u64) {
+            return;
+        }
+        for (index, &(first, second)) in pairs.iter().enumerate() {
+            let at = offset as usize + index * size_of::<(u64, u64)>();
+            // SAFETY: as in `atomic64`, for all of them.
+            let word = |at| unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at).cast()) };
+            word(at).store(first, Ordering::Release);
+            word(at + 8).store(second, Ordering::Release);
+        }
+    }
+
     fn write(&mut self, offset: u64, bytes: &[u8]) {
         self.note_store();
         if !self.contains(offset, bytes.len() as u64) {

@@ -30,6 +30,13 @@ pub(crate) trait Memory: ReadMemory {
     fn store32(&mut self, offset: u64, value: u32);
     /// Stores the 64-bit word at `offset`, a multiple of 8, after everything stored before.
     fn store(&mut self, offset: u64, value: u64);
+    /// Stores words one after the other, from `offset`, a multiple of 8, on.
+    fn store_pairs(&mut self, offset: u64, pairs: &[(u64, u64)]) {
+        for (at, &(first, second)) in (offset..).step_by(16).zip(pairs) {
+            self.store(at, first);
+            self.store(at + 8, second);
+        }
+    }
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.

@@ -49,10 +49,7 @@ impl Log {
 
     /// Writes a change.
     pub(super) fn write<M: Memory>(self, memory: &mut M, number: u32, pairs: &[(u64, u64)]) {
-        for (at, &(offset, value)) in (self.start + REDO_PAIRS..).step_by(16).zip(pairs) {
-            memory.store(at, offset);
-            memory.store(at + 8, value);
-        }
+        memory.store_pairs(self.start + REDO_PAIRS, pairs);
         memory.store(self.start + REDO_COUNT, pairs.len() as u64);
         if self.durable {
             memory.store32(self.start + REDO_NUMBER, number);
