@@ -97,11 +97,13 @@ impl Record {
         RECORD_REASON u32, reason set_reason;
         /// The unit with the reason's text, or 0.
         RECORD_REASON_UNIT u32, reason_unit set_reason_unit;
-        /// The frames below it in a tree, or 0.
-        RECORD_LEFT u32, left set_left;
-        RECORD_RIGHT u32, right set_right;
         /// Nanoseconds since the Unix epoch.
         RECORD_PUT_AT u64, put_at set_put_at;
+    }
+
+    /// The frames below it in a tree, or 0; a change sets them apart from the record: see `branches.rs`.
+    pub(super) fn below(&self) -> [u32; 2] {
+        [format::RECORD_LEFT, format::RECORD_RIGHT].map(|field| u32::from_ne_bytes(self.field(field)))
     }
 
     /// A ready frame without payload.
@@ -153,6 +155,13 @@ impl Record {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether the record in `unit` says that it is one, of a frame in that state.
+    pub(super) fn is_there<M: ReadMemory>(memory: &M, unit: u32, state: State) -> bool {
+        // The two lead the record's first word.
+        let [kind, is, ..] = memory.load32(format::unit_offset(unit)).to_ne_bytes();
+        [kind, is] == [KIND_FRAME, state as u8]
     }
 
     /// All words: offset in the record, value.

@@ -212,8 +212,7 @@ impl<M: Memory> Store<M> {
         let due = |tree: Tree| {
             let unit = self.memory.load(tree.root());
             let in_use = unit < self.memory.load(format::FRESH) && unit >= u64::from(format::FIRST_UNIT);
-            let field = tree.time_field().filter(|_| in_use)?;
-            Some(self.memory.load(format::unit_offset(unit as u32) + field))
+            in_use.then(|| self.memory.load(format::unit_offset(unit as u32) + tree.priority_field()))
         };
         [due(Tree::Kept), due(Tree::Delayed)].into_iter().flatten().min().filter(|time| *time != NEVER)
     }

@@ -5,6 +5,7 @@
 //! (`transaction.rs`), and after any prefix of its stores the segment is as before it or as after it.
 
 mod bits;
+mod branches;
 mod dead;
 mod ending;
 mod frame;

@@ -13,6 +13,7 @@
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
 use super::super::memory::{Memory, ReadMemory};
 use super::bits::bits;
+use super::branches::{Below, Branches, trace};
 use super::frame::Record;
 use super::log::{self, Log};
 use super::sleepers::{self, Wake};
@@ -73,6 +74,7 @@ pub(super) struct Scratch {
     records: Vec<Touched>,
     /// The traces of their units.
     touched: u64,
+    branches: Branches,
     words: Vec<(u64, u64)>,
     /// What is in the redo log. What is applied comes from here: others may scribble over the log itself.
     pairs: Vec<(u64, u64)>,
@@ -87,11 +89,6 @@ impl Scratch {
         self.touched |= trace(touched.unit);
         self.records.push(touched);
     }
-}
-
-/// What a unit leaves where it was met; another one may leave the same.
-fn trace(unit: u32) -> u64 {
-    1 << (unit % 64)
 }
 
 /// A change in the making. Dropped without [`Transaction::commit`], it never was.
@@ -109,6 +106,12 @@ pub(super) struct Transaction<'a, M> {
 /// text of a reason.
 const LARGEST_STEP: usize = 190;
 
+#[cold]
+#[inline(never)]
+fn not_in_use(field: &'static str, unit: u32) -> Result<u32> {
+    damaged(field, format!("names unit {unit}, which is not in use"))
+}
+
 fn control_index(offset: u64) -> usize {
     ((offset - CONTROL) / 8) as usize
 }
@@ -121,6 +124,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch, durable: bool) -> Result<Self> {
         scratch.records.clear();
         scratch.touched = 0;
+        scratch.branches.clear();
         scratch.words.clear();
         scratch.fresh_payloads.clear();
         scratch.set_before.clear();
@@ -183,7 +187,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     pub(super) fn check_unit(&self, field: &'static str, unit: u32) -> Result<u32> {
         let fresh = self.get(format::FRESH);
         if unit < format::FIRST_UNIT || u64::from(unit) >= fresh || format::is_link_table(unit) {
-            return damaged(field, format!("names unit {unit}, which is not in use"));
+            return not_in_use(field, unit);
         }
         Ok(unit)
     }
@@ -227,6 +231,16 @@ impl<'a, M: Memory> Transaction<'a, M> {
         self.index_of(unit).map(|index| &self.scratch.records[index].record)
     }
 
+    /// What is below the node in `unit`, as this transaction sees it.
+    pub(super) fn below(&self, unit: u32) -> Below {
+        self.scratch.branches.get(self.memory, unit)
+    }
+
+    /// The branches that this transaction sets.
+    pub(super) fn branches(&mut self) -> &mut Branches {
+        &mut self.scratch.branches
+    }
+
     /// Starts a record in a unit that this transaction has allocated.
     pub(super) fn new_record(&mut self, unit: u32, record: Record) {
         self.forget_record(unit);
@@ -242,6 +256,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     /// The record in `unit` is no more: what it says need not be stored.
     pub(super) fn forget_record(&mut self, unit: u32) {
         self.scratch.records.retain(|touched| touched.unit != unit);
+        self.scratch.branches.forget(unit);
     }
 
     /// Forgets the copy of a record that was only looked at, so that a long search stays short on memory.
@@ -286,14 +301,14 @@ impl<'a, M: Memory> Transaction<'a, M> {
             (false, _) => touched.record.changes(),
         };
         let changed: usize = self.scratch.records.iter().map(words).sum();
-        changed + self.scratch.words.len() + self.scratch.fresh_payloads.len() + LARGEST_STEP
-            <= log::most_pairs(self.durable)
+        let words = self.scratch.words.len() + self.scratch.branches.len();
+        changed + words + self.scratch.fresh_payloads.len() + LARGEST_STEP <= log::most_pairs(self.durable)
     }
 
     /// Makes the change.
     pub(super) fn commit(self) -> Result<()> {
         let Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable } = self;
-        let Scratch { control, records, words, pairs, fresh_payloads, .. } = scratch;
+        let Scratch { control, records, branches, words, pairs, fresh_payloads, .. } = scratch;
         pairs.clear();
         for touched in records.iter() {
             let at = format::unit_offset(touched.unit);
@@ -307,6 +322,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
                 }
             }
         }
+        pairs.extend(branches.words());
         pairs.extend_from_slice(words);
         control.changes(|offset, value| pairs.push((offset, value)));
         if pairs.is_empty() {

@@ -7,6 +7,7 @@
 
 use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, HANDED_ON_ROOT, KEPT_ROOT, RETURNED_ROOT};
 use super::super::memory::{Memory, ReadMemory};
+use super::branches::Below;
 use super::frame::{Record, State};
 use super::transaction::Transaction;
 use super::{Result, damaged};
@@ -65,32 +66,24 @@ impl Tree {
 
     /// What decides which of two comes first.
     pub(super) fn priority(self, record: &Record) -> (u64, u64) {
-        let time = match self {
-            Tree::Returned | Tree::HandedOn => 0,
+        let first = match self {
+            Tree::Returned | Tree::HandedOn => record.first_id(),
             Tree::Delayed => record.not_before(),
             Tree::Kept => record.deadline(),
             Tree::Dead => record.died_at(),
         };
-        (time, record.first_id())
+        (first, record.first_id())
     }
 
-    /// Where in a record that time is.
-    pub(super) fn time_field(self) -> Option<u64> {
+    /// Where in a record the first of that is: a time, or the id.
+    pub(super) fn priority_field(self) -> u64 {
         match self {
-            Tree::Returned | Tree::HandedOn => None,
-            Tree::Delayed => Some(format::RECORD_NOT_BEFORE),
-            Tree::Kept => Some(format::RECORD_DEADLINE),
-            Tree::Dead => Some(format::RECORD_DIED_AT),
+            Tree::Returned | Tree::HandedOn => format::RECORD_FIRST_ID,
+            Tree::Delayed => format::RECORD_NOT_BEFORE,
+            Tree::Kept => format::RECORD_DEADLINE,
+            Tree::Dead => format::RECORD_DIED_AT,
         }
     }
-}
-
-/// Where a node hangs.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    Root,
-    Left(u32),
-    Right(u32),
 }
 
 /// Whether the way to the key `id` goes right at `depth`. Multiplying by 2^64 divided by the golden ratio spreads ids,
@@ -107,16 +100,44 @@ pub(super) fn way_to(id: u64, length: u32) -> u64 {
 /// What the way through a tree depends on.
 #[derive(Clone, Copy)]
 struct Node {
-    id: u64,
+    /// The second of the two is the id.
     priority: (u64, u64),
-    left: u32,
-    right: u32,
+    below: Below,
 }
 
 impl Node {
-    /// The place on one side below `unit`, which has these children, and what is there.
-    fn below(&self, unit: u32, right: bool) -> (Place, u32) {
-        if right { (Place::Right(unit), self.right) } else { (Place::Left(unit), self.left) }
+    /// Where there is none: behind all others.
+    const NONE: Node = Node { priority: (u64::MAX, u64::MAX), below: [0; 2] };
+
+    fn id(&self) -> u64 {
+        self.priority.1
+    }
+}
+
+#[cold]
+fn not_a_node<T>(tree: Tree, unit: u32) -> Result<T> {
+    damaged(tree.field(), format!("leads to unit {unit}, which is not in that tree"))
+}
+
+/// Where a node hangs: the unit above, or `None` for the root, its branches, and which of them.
+#[derive(Clone, Copy)]
+struct Place {
+    above: Option<u32>,
+    branches: Below,
+    side: usize,
+}
+
+const ROOT: Place = Place { above: None, branches: [0; 2], side: 0 };
+
+impl Place {
+    /// The place on the way to the key `id` below `unit`, which is `depth` deep and has these branches.
+    fn below(unit: u32, branches: Below, id: u64, depth: u32) -> Self {
+        Place { above: Some(unit), branches, side: usize::from(goes_right(id, depth)) }
+    }
+
+    /// What is there.
+    fn unit(&self) -> u32 {
+        self.branches[self.side]
     }
 }
 
@@ -128,12 +149,14 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Adds the frame in `unit`, which is in no tree.
     pub(super) fn tree_insert(&mut self, tree: Tree, unit: u32) -> Result<()> {
-        let (mut carried, mut place) = (unit, Place::Root);
+        let (mut carried, mut place) = (unit, ROOT);
+        self.branches().start_walk();
         let (mut what, mut here) = (self.node(tree, unit)?, self.tree_first(tree)?);
         for depth in 0..DEPTH {
             if here == 0 {
-                self.set_children(tree, carried, (0, 0))?;
-                return self.hang(tree, place, carried);
+                self.hang(tree, place, carried)?;
+                self.branches().set(carried, [0; 2]);
+                return Ok(());
             }
             if here == carried {
                 return damaged(tree.field(), format!("leads to unit {here} twice"));
@@ -141,96 +164,88 @@ impl<M: Memory> Transaction<'_, M> {
             let there = self.node(tree, here)?;
             let mut above = here;
             if what.priority < there.priority {
-                self.set_children(tree, carried, (there.left, there.right))?;
                 self.hang(tree, place, carried)?;
                 (above, carried, what) = (carried, here, there);
             }
             // Whichever of the two is above now, what is below is the same.
-            (place, here) = there.below(above, goes_right(what.id, depth));
+            place = Place::below(above, there.below, what.id(), depth);
+            here = place.unit();
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
     /// Takes the frame in `unit` out of `tree`.
     pub(super) fn tree_remove(&mut self, tree: Tree, unit: u32) -> Result<()> {
+        self.branches().start_walk();
         let removed = self.node(tree, unit)?;
-        let (mut place, mut here, mut depth) = (Place::Root, self.tree_first(tree)?, 0);
+        let (mut place, mut here, mut depth) = (ROOT, self.tree_first(tree)?, 0);
         while here != unit {
             if here == 0 || depth == DEPTH {
                 return damaged(tree.field(), format!("does not lead to unit {unit}"));
             }
-            (place, here) = self.node(tree, here)?.below(here, goes_right(removed.id, depth));
+            place = Place::below(here, self.node(tree, here)?.below, removed.id(), depth);
+            here = place.unit();
             depth += 1;
         }
         // The hole moves down: of its two children the first takes its place.
-        let mut hole = removed;
+        let mut hole = removed.below;
         for _ in depth..=DEPTH {
-            let Some((child, node, right)) = self.first_below(tree, &hole)? else { return self.hang(tree, place, 0) };
-            let children = if right { (hole.left, node.right) } else { (node.left, hole.right) };
-            self.hang(tree, place, child)?;
-            self.set_children(tree, child, children)?;
-            (place, _) = node.below(child, right);
-            hole = node;
+            let (left, right) = (self.node(tree, hole[0])?, self.node(tree, hole[1])?);
+            let (side, first) = if right.priority < left.priority { (1, right) } else { (0, left) };
+            self.hang(tree, place, hole[side])?;
+            if hole[side] == 0 {
+                return Ok(());
+            }
+            place = Place { above: Some(hole[side]), branches: hole, side };
+            hole = first.below;
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
     /// The unit of the frame whose first message has this id.
     pub(super) fn tree_find(&mut self, tree: Tree, id: u64) -> Result<Option<u32>> {
+        self.branches().start_walk();
         let mut here = self.tree_first(tree)?;
         for depth in 0..=DEPTH {
             if here == 0 {
                 return Ok(None);
             }
             let node = self.node(tree, here)?;
-            if node.id == id {
+            if node.id() == id {
                 return Ok(Some(here));
             }
-            here = if depth < DEPTH && goes_right(id, depth) { node.right } else { node.left };
+            here = if depth < DEPTH && goes_right(id, depth) { node.below[1] } else { node.below[0] };
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
-    /// The node in `unit`. Where nothing of it has been changed yet it is read where it is, without the rest of the
-    /// record: a way leads past many of which nothing else matters.
+    /// The node in `unit`, if it is not 0. Where nothing of it has been changed yet it is read where it is, without the
+    /// rest of the record: a way leads past many of which nothing else matters.
+    #[inline(always)]
     fn node(&self, tree: Tree, unit: u32) -> Result<Node> {
-        if let Some(record) = self.touched(unit) {
-            let (id, priority) = (record.first_id(), tree.priority(record));
-            return Ok(Node { id, priority, left: record.left(), right: record.right() });
+        if unit == 0 {
+            return Ok(Node::NONE);
         }
         let at = format::unit_offset(self.check_unit(tree.field(), unit)?);
-        let id = self.memory.load(at + format::RECORD_FIRST_ID);
-        let time = tree.time_field().map_or(0, |field| self.memory.load(at + field));
-        let (left, right) = (format::RECORD_LEFT, format::RECORD_RIGHT);
-        let (left, right) = (self.memory.load32(at + left), self.memory.load32(at + right));
-        Ok(Node { id, priority: (time, id), left, right })
+        let below = self.below(unit);
+        let priority = match self.touched(unit) {
+            Some(record) => tree.priority(record),
+            None => (self.memory.load(at + tree.priority_field()), self.memory.load(at + format::RECORD_FIRST_ID)),
+        };
+        Ok(Node { priority, below })
     }
 
     fn hang(&mut self, tree: Tree, place: Place, unit: u32) -> Result<()> {
-        match place {
-            Place::Root => self.set(tree.root(), u64::from(unit)),
-            Place::Left(above) => self.record(tree.field(), above)?.set_left(unit),
-            Place::Right(above) => self.record(tree.field(), above)?.set_right(unit),
+        let Place { above, mut branches, side } = place;
+        branches[side] = unit;
+        match above {
+            None => self.set(tree.root(), u64::from(unit)),
+            Some(above) if self.touched(above).is_none() && !Record::is_there(self.memory, above, tree.state()) => {
+                return not_a_node(tree, above);
+            }
+            Some(above) => self.branches().set(above, branches),
         }
         Ok(())
-    }
-
-    fn set_children(&mut self, tree: Tree, unit: u32, (left, right): (u32, u32)) -> Result<()> {
-        let record = self.record(tree.field(), unit)?;
-        record.set_left(left);
-        record.set_right(right);
-        Ok(())
-    }
-
-    /// Which of the two below a node comes first, and whether it is the right one.
-    fn first_below(&self, tree: Tree, node: &Node) -> Result<Option<(u32, Node, bool)>> {
-        let at = |unit: u32| if unit == 0 { Ok(None) } else { self.node(tree, unit).map(Some) };
-        Ok(match (at(node.left)?, at(node.right)?) {
-            (Some(left), Some(right)) if right.priority < left.priority => Some((node.right, right, true)),
-            (Some(left), _) => Some((node.left, left, false)),
-            (None, Some(right)) => Some((node.right, right, true)),
-            (None, None) => None,
-        })
     }
 }
 
@@ -268,8 +283,9 @@ pub(super) fn each_in_order<M: ReadMemory>(
         if !visit(unit as u32, &record)? {
             break;
         }
-        push(&mut open, record.left().into())?;
-        push(&mut open, record.right().into())?;
+        for unit in record.below() {
+            push(&mut open, unit.into())?;
+        }
     }
     Ok(())
 }

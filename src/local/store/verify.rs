@@ -293,11 +293,12 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             if !is_listed {
                 self.check_frame(unit, &record, tree.state())?;
             }
-            if depth == 64 && record.left() | record.right() != 0 {
+            let [left, right] = record.below();
+            if depth == 64 && left | right != 0 {
                 return damaged(field, "leads deeper than a tree can be");
             }
-            open.push((record.left().into(), priority, depth + 1, way << 1));
-            open.push((record.right().into(), priority, depth + 1, way << 1 | 1));
+            open.push((left.into(), priority, depth + 1, way << 1));
+            open.push((right.into(), priority, depth + 1, way << 1 | 1));
         }
         Ok(())
     }
