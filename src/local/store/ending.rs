@@ -3,7 +3,7 @@
 use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::dead::StoredReason;
-use super::frame::{Record, State};
+use super::frame::State;
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::tree::Tree;
@@ -51,38 +51,41 @@ impl std::ops::AddAssign for Given {
 }
 
 impl<M: Memory> Transaction<'_, M> {
-    /// Takes the leased frame in `unit` from whoever has it. Returns its record as it was.
-    pub(super) fn let_go(&mut self, unit: u32) -> Result<Record> {
-        let record = *self.record("first lease", unit)?;
+    /// Takes the leased frame in `unit` from whoever has it. Returns whether the lease was a kept one.
+    pub(super) fn let_go(&mut self, unit: u32) -> Result<bool> {
+        let record = self.record("first lease", unit)?;
         if record.state() != Some(State::Leased) {
             return damaged("frame state", format!("of the leased unit {unit} is {}", record.state_number()));
         }
-        if let Some(owner) = record.owner().checked_sub(1) {
-            if owner >= format::OWNER_ENTRIES {
-                return damaged("lease owner", format!("of unit {unit} is {}", record.owner()));
+        let (owner, is_kept, count) = (record.owner(), record.is_kept(), u64::from(record.count()));
+        if let Some(entry) = owner.checked_sub(1) {
+            if entry >= format::OWNER_ENTRIES {
+                return damaged("lease owner", format!("of unit {unit} is {owner}"));
             }
-            self.remove_lease(owner, unit)?;
+            self.remove_lease(entry, unit)?;
         }
-        if record.is_kept() {
+        if is_kept {
             self.tree_remove(Tree::Kept, unit)?;
             self.record("kept root", unit)?.set_kept(false);
         }
-        self.subtract(format::LEASED, u64::from(record.count()))?;
-        Ok(record)
+        self.subtract(format::LEASED, count)?;
+        Ok(is_kept)
     }
 
     /// The leased messages in `unit` are done with.
     pub(super) fn finish(&mut self, unit: u32) -> Result<()> {
-        let record = self.let_go(unit)?;
-        self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
-        self.free_frame(unit, &record)
+        self.let_go(unit)?;
+        let bytes = self.record("first lease", unit)?.message_bytes();
+        self.subtract(format::MESSAGE_BYTES, bytes)?;
+        self.free_frame(unit)
     }
 
     /// The leased messages in `unit` are not done with.
     pub(super) fn give_back(&mut self, unit: u32, after: &After<'_>) -> Result<Given> {
-        let record = self.let_go(unit)?;
+        let was_kept = self.let_go(unit)?;
+        let record = self.record("first lease", unit)?;
         let count = u64::from(record.count());
-        if record.is_kept() && after.max_attempts > 0 && record.attempts_that_count() >= after.max_attempts {
+        if was_kept && after.max_attempts > 0 && record.attempts_that_count() >= after.max_attempts {
             self.bury(unit, &after.reason, after.now)?;
             return Ok(Given { dead: count, ..Given::default() });
         }

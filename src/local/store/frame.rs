@@ -35,7 +35,7 @@ pub(crate) enum State {
 
 const STATES: [State; 5] = [State::Ready, State::Leased, State::Delayed, State::Dead, State::HandedOn];
 
-/// A copy of a record. Nothing in it has been believed before [`Record::load`] checked it.
+/// A copy of a record. Nothing in it has been believed before [`Record::read`] checked it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     bytes: [u8; RECORD_BYTES],
@@ -106,9 +106,12 @@ impl Record {
         [format::RECORD_LEFT, format::RECORD_RIGHT].map(|field| u32::from_ne_bytes(self.field(field)))
     }
 
+    /// One that nothing is known of.
+    pub(super) const EMPTY: Record = Record { bytes: [0; RECORD_BYTES], changed: 0 };
+
     /// A ready frame without payload.
     pub(super) fn new(framing: Framing, json: bool) -> Self {
-        let mut record = Record { bytes: [0; RECORD_BYTES], changed: 0 };
+        let mut record = Record::EMPTY;
         record.set_kind(KIND_FRAME);
         record.set_state(State::Ready);
         record.set_framing_number(framing as u8);
@@ -118,8 +121,16 @@ impl Record {
 
     /// Reads the record in `unit`, a unit in use, and checks what can be checked on its own.
     pub(super) fn load<M: ReadMemory>(memory: &M, unit: u32) -> Result<Self> {
-        let mut record = Record { bytes: [0; RECORD_BYTES], changed: 0 };
+        let mut record = Record::EMPTY;
+        record.read(memory, unit)?;
+        Ok(record)
+    }
+
+    /// The same into a record that is there.
+    pub(super) fn read<M: ReadMemory>(&mut self, memory: &M, unit: u32) -> Result<()> {
+        let record = self;
         memory.read(format::unit_offset(unit), &mut record.bytes);
+        record.changed = 0;
         if record.kind() != KIND_FRAME {
             return damaged("frame kind", format!("of unit {unit} is {}", record.kind()));
         }
@@ -150,7 +161,7 @@ impl Record {
         if !record.is_inline() && (skip >= format::UNIT || length == 0) {
             return damaged("skipped bytes", format!("of unit {unit} are {skip}"));
         }
-        Ok(record)
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -187,7 +198,7 @@ impl Record {
         self.set_state_number(state as u8);
     }
 
-    /// How the messages are told apart. [`Record::load`] has refused any other number.
+    /// How the messages are told apart. [`Record::read`] has refused any other number.
     pub(crate) fn framing(&self) -> Framing {
         Framing::from_number(self.framing_number()).unwrap_or(Framing::Whole)
     }

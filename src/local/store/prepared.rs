@@ -99,8 +99,7 @@ impl<M: Memory> Store<M> {
         let mut transaction = self.begin()?;
         if let Some(unit) = transaction.find_handed_on(lease)? {
             transaction.tree_remove(Tree::HandedOn, unit)?;
-            let record = *transaction.record("handed-on root", unit)?;
-            transaction.free_frame(unit, &record)?;
+            transaction.free_frame(unit)?;
         }
         transaction.commit()
     }
@@ -148,17 +147,18 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Ends the preparation of the frame in `unit`.
     pub(super) fn resolve(&mut self, unit: u32, publish: bool) -> Result<()> {
-        let record = self.let_go(unit)?;
-        let count = u64::from(record.count());
+        self.let_go(unit)?;
+        let record = self.record("first lease", unit)?;
+        let (count, bytes) = (u64::from(record.count()), record.message_bytes());
         self.subtract(PREPARED, count)?;
         if !publish {
-            self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
+            self.subtract(format::MESSAGE_BYTES, bytes)?;
             self.add(format::TOTAL_PURGED, count);
             self.wake_space();
-            return self.free_frame(unit, &record);
+            return self.free_frame(unit);
         }
-        let text = record.reason_unit();
         let record = self.record("first lease", unit)?;
+        let text = record.reason_unit();
         record.set_prepared(false);
         record.set_reason(0);
         record.set_reason_unit(0);

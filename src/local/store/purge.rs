@@ -121,14 +121,14 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Removes the frame in `unit`, which is nowhere now and was counted by `counter`. Returns its number of messages.
     fn forget(&mut self, unit: u32, counter: u64) -> Result<u64> {
-        let record = *self.record("first ready", unit)?;
-        let count = u64::from(record.count());
-        if record.message_bytes() > self.get(format::MESSAGE_BYTES) {
+        let record = self.record("first ready", unit)?;
+        let (count, bytes) = (u64::from(record.count()), record.message_bytes());
+        if bytes > self.get(format::MESSAGE_BYTES) {
             return damaged("payload bytes", format!("of unit {unit} are more than all messages have"));
         }
-        self.subtract(format::MESSAGE_BYTES, record.message_bytes())?;
+        self.subtract(format::MESSAGE_BYTES, bytes)?;
         self.subtract(counter, count)?;
-        self.free_frame(unit, &record)?;
+        self.free_frame(unit)?;
         Ok(count)
     }
 }

@@ -85,9 +85,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    fn touch(&mut self, touched: Touched) {
+    /// Returns its index.
+    fn touch(&mut self, touched: Touched) -> usize {
         self.touched |= trace(touched.unit);
         self.records.push(touched);
+        self.records.len() - 1
     }
 }
 
@@ -207,17 +209,26 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 
     /// The record in `unit`, as this transaction sees it.
+    #[inline]
     pub(super) fn record(&mut self, field: &'static str, unit: u32) -> Result<&mut Record> {
         let index = match self.index_of(unit) {
             Some(index) => index,
-            None => {
-                let unit = self.check_unit(field, unit)?;
-                let record = Record::load(self.memory, unit)?;
-                self.scratch.touch(Touched { unit, record, fresh: false });
-                self.scratch.records.len() - 1
-            }
+            None => self.look_at(field, unit)?,
         };
         Ok(&mut self.scratch.records[index].record)
+    }
+
+    /// Makes a copy of the record in `unit`. Returns its index.
+    #[inline(never)]
+    fn look_at(&mut self, field: &'static str, unit: u32) -> Result<usize> {
+        let unit = self.check_unit(field, unit)?;
+        let index = self.scratch.touch(Touched { unit, record: Record::EMPTY, fresh: false });
+        // Read where it is to stay: copies of what was just written are slow.
+        let read = self.scratch.records[index].record.read(self.memory, unit);
+        if read.is_err() {
+            self.scratch.records.pop();
+        }
+        read.map(|()| index)
     }
 
     fn index_of(&self, unit: u32) -> Option<usize> {
@@ -255,7 +266,9 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// The record in `unit` is no more: what it says need not be stored.
     pub(super) fn forget_record(&mut self, unit: u32) {
-        self.scratch.records.retain(|touched| touched.unit != unit);
+        if let Some(index) = self.index_of(unit) {
+            self.scratch.records.swap_remove(index);
+        }
         self.scratch.branches.forget(unit);
     }
 

@@ -115,6 +115,7 @@ impl Node {
 }
 
 #[cold]
+#[inline(never)]
 fn not_a_node<T>(tree: Tree, unit: u32) -> Result<T> {
     damaged(tree.field(), format!("leads to unit {unit}, which is not in that tree"))
 }
@@ -235,6 +236,8 @@ impl<M: Memory> Transaction<'_, M> {
         Ok(Node { priority, below })
     }
 
+    // Like `node` part of every step of a walk, of which it would be a third as a call.
+    #[inline(always)]
     fn hang(&mut self, tree: Tree, place: Place, unit: u32) -> Result<()> {
         let Place { above, mut branches, side } = place;
         branches[side] = unit;

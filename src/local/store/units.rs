@@ -105,16 +105,19 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Takes back a frame's record and its payload.
-    pub(super) fn free_frame(&mut self, unit: u32, record: &Record) -> Result<()> {
+    pub(super) fn free_frame(&mut self, unit: u32) -> Result<()> {
+        let record = self.record("first lease", unit)?;
+        let (reason, is_inline, first) = (record.reason_unit(), record.is_inline(), record.first_unit());
+        let (last, units) = (record.last_unit(), record.payload_units());
         self.forget_record(unit);
-        if record.reason_unit() != 0 {
-            self.free_unit(record.reason_unit())?;
+        if reason != 0 {
+            self.free_unit(reason)?;
         }
-        if record.is_inline() {
+        if is_inline {
             self.free_unit(unit)
         } else {
-            self.set_link(unit, record.first_unit());
-            self.free(Chain { first: unit, last: record.last_unit(), units: record.payload_units() + 1 })
+            self.set_link(unit, first);
+            self.free(Chain { first: unit, last, units: units + 1 })
         }
     }
 
@@ -141,7 +144,7 @@ impl<M: Memory> Transaction<'_, M> {
     /// The last of `units` units of the chain that starts with `first`.
     pub(super) fn last_of(&self, first: u32, units: u64) -> Result<u32> {
         let mut last = first;
-        if self.may_change_links() {
+        if units <= SHORT_WAY || self.may_change_links() {
             for _ in 1..units {
                 last = self.link(last)?;
             }
