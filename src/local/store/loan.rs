@@ -174,6 +174,10 @@ impl<M: Memory> Store<M> {
 
     fn loan(&self, owner: u32, chain: Chain) -> Result<Loan> {
         let payload = self.memory.load32(format::link_offset(chain.first));
+        // Once more, for it may have been changed, and the kernel stores where this leads to.
+        if payload < format::FIRST_UNIT || format::is_link_table(payload) {
+            return damaged("link of a unit", format!("of the lent unit {} is {payload}", chain.first));
+        }
         let mut all = Pieces::new(payload, 0, (chain.units - 1) * UNIT);
         let mut pieces = Vec::new();
         while let Some(piece) = all.next(&self.memory)? {

@@ -7,11 +7,12 @@ use ipcq::lease::{Cause, End, Holder, LeaseId, Reason, Shelf, Terms};
 use ipcq::local::REDO_LOGS;
 use ipcq::message::{Framing, Run};
 use ipcq::open;
-use ipcq::queue::{Limits, Otherwise, Queue, Taken, Want};
+use ipcq::queue::{self, Limits, Otherwise, Queue, Taken, Want};
 use ipcq_fuzz::*;
 use libfuzzer_sys::fuzz_target;
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
@@ -94,6 +95,11 @@ enum Operation {
         length: u16,
         together: bool,
     },
+    /// Puts what can be read from a file of lines, from there on.
+    PutFrom {
+        start: u16,
+        rest: u16,
+    },
     Take {
         messages: u8,
         bytes: u16,
@@ -155,6 +161,8 @@ struct Fuzz {
 static FUZZ: LazyLock<Fuzz> = LazyLock::new(|| {
     let queues = Queues::new();
     let bases = bases(&queues);
+    let lines = (0..20_000).map(|number| format!("{}\n", &"..........".repeat(20)[..number * 7 % 200]));
+    fs::write(queues.other_file("lines"), lines.collect::<String>()).expect("a file of lines");
     drop(open::create(queues.place(), &address("bystander"), &Limits::default()).expect("a queue"));
     let bystander = fs::read(queues.file("bystander")).expect("its file");
     Fuzz { queues, bases, bystander }
@@ -396,12 +404,20 @@ fn operate(operation: &Operation, queue: &mut Option<Box<dyn Queue>>, file: &Fil
                 }
             }
         }
+        Operation::PutFrom { start, rest } => {
+            let mut input = File::open(FUZZ.queues.other_file("lines")).expect("the file of lines");
+            input.seek(SeekFrom::Start(u64::from(*start) * 16)).expect("it can be read from anywhere");
+            let mut rest = vec![b'r'; usize::from(*rest)];
+            let input = queue::Input { descriptor: input.as_fd(), name: "lines", framing: Framing::Newline };
+            queue.put_from(input, &mut rest).map(drop)
+        }
         Operation::Take { messages, bytes, watch } => {
             // What was leased before must have been settled.
             let settled = if queue.frames().is_empty() { Ok(()) } else { queue.settle(0, true, deadline) };
             let want =
                 Want { messages: u64::from(*messages) + 1, bytes: u64::from(*bytes) + 1, singly: bytes % 3 == 0 };
-            let taken = settled.and_then(|()| queue.take(want, if *watch { Otherwise::Sleep } else { Otherwise::Leave }, deadline));
+            let taken = settled
+                .and_then(|()| queue.take(want, if *watch { Otherwise::Sleep } else { Otherwise::Leave }, deadline));
             assert_eq!(matches!(taken, Ok(Taken::Messages)), !queue.frames().is_empty());
             let _ = queue.look_again();
             taken.map(drop)

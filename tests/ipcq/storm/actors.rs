@@ -150,14 +150,16 @@ impl<'a> Producer<'a> {
         let mut stdin = process.stdin();
         let first = self.next[queue];
         let count = if fast { 20 + self.actor.random.below(500) } else { 2 + self.actor.random.below(12) };
-        let longest = if fast { 120 } else { 2_000 };
+        // The last of these comes in bulk.
+        let rapids = self.actor.one_of(&[(120, 20_000), (120, 20_000), (4_000, 300_000)]);
+        let (longest, at_once) = if fast { rapids } else { (2_000, 20_000) };
         let mut batch = Vec::new();
         for number in self.numbers(queue, count as u32) {
             let length = self.actor.random.below(longest) as usize;
             batch.extend(message(self.key(queue, number), Kind::Record, length));
             batch.push(delimiter);
             let is_last = number + 1 == self.next[queue];
-            if batch.len() < 20_000 && fast && !is_last {
+            if batch.len() < at_once && fast && !is_last {
                 continue;
             }
             if write_slowly(&mut stdin, &batch, !fast && number % 3 == 0).is_err() || self.actor.processes.is_over() {
