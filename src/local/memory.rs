@@ -37,6 +37,12 @@ pub(crate) trait Memory: ReadMemory {
             self.store(at + 8, second);
         }
     }
+    /// Stores words, each a pair of its offset, a multiple of 8, and its value, one after the other.
+    fn apply(&mut self, words: &[(u64, u64)]) {
+        for &(offset, value) in words {
+            self.store(offset, value);
+        }
+    }
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.

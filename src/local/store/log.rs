@@ -222,9 +222,7 @@ pub(super) fn recover_from_disk<M: Memory>(memory: &mut M) -> Result<()> {
 }
 
 fn apply<M: Memory>(memory: &mut M, pending: &Pending) -> Result<()> {
-    for &(offset, value) in &pending.words {
-        memory.store(offset, value);
-    }
+    memory.apply(&pending.words);
     // Only now is it known how long the segment says it is.
     let grown = memory.load(format::GROWN);
     if memory.reach(Some(grown)).is_err() {

@@ -47,31 +47,37 @@ const FOR_THE_END: Sleepers = Sleepers { futex: FINISHED_WAKE, waiters: FINISHED
 
 /// Who may still sleep: counts to be stored once the change is made. Had its process died before, those woken would
 /// have gone back to sleep uncounted.
-pub(super) struct StillAsleep([Option<(u64, u32)>; 4]);
+pub(super) struct StillAsleep([Option<u32>; 4]);
 
 impl StillAsleep {
     pub(super) fn note<M: Memory>(self, memory: &mut M) {
-        for (waiters, count) in self.0.into_iter().flatten() {
-            memory.store32(waiters, count);
+        for (sleepers, count) in [RECENT, FOR_DATA, FOR_SPACE, FOR_THE_END].iter().zip(self.0) {
+            if let Some(count) = count {
+                memory.store32(sleepers.waiters, count);
+            }
         }
     }
 }
 
 /// Wakes those whom a change concerns that is about to be made.
 pub(super) fn wake<M: Memory>(memory: &mut M, data: Wake, space: Wake, finished: Wake) -> StillAsleep {
-    let [recent, for_data] = wake_consumers(memory, data);
+    let [recent, for_data] = if data == Wake::None { [None, None] } else { wake_consumers(memory, data) };
     let mut wake = |sleepers: Sleepers, wake| if wake == Wake::None { None } else { sleepers.wake(memory, None).1 };
     StillAsleep([recent, for_data, wake(FOR_SPACE, space), wake(FOR_THE_END, finished)])
 }
 
-fn wake_consumers<M: Memory>(memory: &mut M, wake: Wake) -> [Option<(u64, u32)>; 2] {
-    let messages = match wake {
-        Wake::None => return [None, None],
-        Wake::Messages(messages) if are_many(memory) => messages,
-        Wake::Messages(_) | Wake::All => return [RECENT.wake(memory, None).1, FOR_DATA.wake(memory, None).1],
+fn wake_consumers<M: Memory>(memory: &mut M, wake: Wake) -> [Option<u32>; 2] {
+    let most = if let Wake::Messages(messages) = wake
+        && are_many(memory)
+    {
+        Some(messages)
+    } else {
+        None
     };
-    let (woken, recent) = RECENT.wake(memory, Some(messages));
-    let (_, for_data) = FOR_DATA.wake(memory, Some(messages - u64::from(woken)));
+    // Nobody watches their word without being counted.
+    let recent = memory.load32(RECENT.waiters) > 0;
+    let (woken, recent) = if recent { RECENT.wake(memory, most) } else { (0, None) };
+    let (_, for_data) = FOR_DATA.wake(memory, most.map(|most| most - u64::from(woken)));
     [recent, for_data]
 }
 
@@ -82,7 +88,7 @@ fn are_many<M: ReadMemory>(memory: &M) -> bool {
 
 impl Sleepers {
     /// Wakes so many, or all. Returns how many it was, and how many may still sleep if their count has changed.
-    fn wake<M: Memory>(self, memory: &mut M, most: Option<u64>) -> (u32, Option<(u64, u32)>) {
+    fn wake<M: Memory>(self, memory: &mut M, most: Option<u64>) -> (u32, Option<u32>) {
         // Whoever has looked but does not sleep yet sees the word change and looks again.
         memory.store32(self.futex, memory.load32(self.futex).wrapping_add(1));
         let sleeping = memory.load32(self.waiters);
@@ -93,7 +99,7 @@ impl Sleepers {
         let woken = memory.wake(self.futex, count);
         // Fewer than were to be woken: nobody sleeps any more, and those counted had given up or died.
         let left = if woken < count { 0 } else { sleeping.saturating_sub(count) };
-        (woken.min(count), Some((self.waiters, left)))
+        (woken.min(count), Some(left))
     }
 
     /// Waiters are only ever counted too high: one that gives up or is killed stays counted until

@@ -357,9 +357,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
         }
         let still_asleep = sleepers::wake(memory, wake_data, wake_space, wake_finished);
         memory.store32(format::COMMIT, commit);
-        for &(offset, value) in &pairs[..words] {
-            memory.store(offset, value);
-        }
+        memory.apply(&pairs[..words]);
         memory.store32(format::APPLIED, commit);
         still_asleep.note(memory);
         Ok(())
