@@ -96,8 +96,8 @@ pub(super) struct Records {
     start: usize,
     end: usize,
     at_end: bool,
-    /// Bytes that the last read brought.
-    last_read: usize,
+    /// The last read brought a lot, and the records that were handed out last are short.
+    is_bulk: bool,
     /// The longest record that is acceptable, in bytes.
     longest: u64,
 }
@@ -126,7 +126,7 @@ impl Records {
             start: 0,
             end: 0,
             at_end: false,
-            last_read: 0,
+            is_bulk: false,
             longest,
         })
     }
@@ -138,7 +138,10 @@ impl Records {
             if let Some(last) = memchr::memrchr(self.delimiter, &self.buffer[searched..self.end]) {
                 let (start, end) = (self.start, searched + last + 1);
                 self.start = end;
-                return Ok(Next::Run(Run::delimited(&self.buffer[start..end], self.framing)));
+                let run = Run::delimited(&self.buffer[start..end], self.framing);
+                // What fills a read alone does not fit what is read into the queue.
+                self.is_bulk &= run.bytes().len() as u64 <= run.count() * BULK;
+                return Ok(Next::Run(run));
             }
             searched = self.end;
             if (self.end - self.start) as u64 > self.longest {
@@ -150,14 +153,14 @@ impl Records {
             self.make_room(&mut searched)?;
             let got = self.source.read(&mut self.buffer[self.end..])?;
             self.end += got;
-            self.last_read = got;
+            self.is_bulk = got as u64 >= BULK;
             self.at_end = got == 0;
         }
     }
 
     /// Whether so much comes at once that somebody else should read on who can do it faster.
     pub(super) fn come_in_bulk(&self) -> bool {
-        self.last_read as u64 >= BULK
+        self.is_bulk
     }
 
     /// Lets `read_on` read on for a while. It is given what was read of an unfinished record, and leaves there what it
@@ -167,7 +170,7 @@ impl Records {
         self.buffer.drain(..self.start);
         let input = Input { descriptor: self.source.descriptor(), name: self.source.name(), framing: self.framing };
         let result = read_on(input, &mut self.buffer);
-        (self.start, self.end, self.last_read) = (0, self.buffer.len(), 0);
+        (self.start, self.end, self.is_bulk) = (0, self.buffer.len(), false);
         reserve(&mut self.buffer, CHUNK as u64)?;
         self.buffer.resize(self.buffer.capacity(), 0);
         result
