@@ -4,13 +4,15 @@
 pub(crate) type Contender<'a, Cost = f64> = Box<dyn FnMut() -> Cost + 'a>;
 
 /// The costs of every contender, one for each round. In a round each has its turn, so that whatever else the
-/// machine does meets all of them.
+/// machine does meets all of them; every other round goes backwards, for who comes after whom makes a difference, too.
 pub(crate) fn in_turn<Cost>(rounds: usize, contenders: &mut [Contender<'_, Cost>]) -> Vec<Vec<Cost>> {
     let mut costs: Vec<_> = contenders.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    for _ in 0..rounds {
-        for (contender, costs) in contenders.iter_mut().zip(&mut costs) {
-            costs.push(contender());
+    for round in 0..rounds {
+        let mut turns: Vec<_> = contenders.iter_mut().zip(&mut costs).collect();
+        if round % 2 == 1 {
+            turns.reverse();
         }
+        turns.into_iter().for_each(|(contender, costs)| costs.push(contender()));
     }
     costs
 }
