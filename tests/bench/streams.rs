@@ -86,14 +86,15 @@ impl Load {
     /// Two rows against a fifo, each with its bar: on all processors, and on one.
     fn against_fifo(&self, bench: &Bench, report: &mut Report, bar: Option<Bar>, bar_on_one: Option<Bar>) {
         let pinned = |script: &str| self.cost(bench, format!("taskset -c 0 sh -c '{script}'"));
-        let mut contenders = vec![self.through_queue(bench), self.cost(bench, THROUGH_FIFO.to_owned())];
+        // One after the other: what runs on one processor leaves the other one cold.
+        let compare = |report: &mut Report, what: &str, mut contenders: [Contender; 2], bar| {
+            let costs = in_turn(bench.many(15, 1), &mut contenders);
+            report.row(what, "fifo, two cats", self.unit, Compared::of(&costs[0], &costs[1]), bar);
+        };
+        compare(report, &self.what, [self.through_queue(bench), self.cost(bench, THROUGH_FIFO.to_owned())], bar);
         if have("taskset", report) {
-            contenders.extend([pinned(&through_queue(self.flag)), pinned(THROUGH_FIFO)]);
-        }
-        let costs = in_turn(bench.many(9, 1), &mut contenders);
-        let rows = [(self.what.clone(), bar), (format!("{}, all on one processor", self.what), bar_on_one)];
-        for ((what, bar), costs) in rows.into_iter().zip(costs.chunks(2)) {
-            report.row(&what, "fifo, two cats", self.unit, Compared::of(&costs[0], &costs[1]), bar);
+            let what = format!("{}, all on one processor", self.what);
+            compare(report, &what, [pinned(&through_queue(self.flag)), pinned(THROUGH_FIFO)], bar_on_one);
         }
     }
 }
