@@ -453,7 +453,7 @@ pub struct Input<'a> {
 pub enum Otherwise {
     /// It does not wait, or looks again by itself.
     Leave,
-    /// It watches [`Queue::watch`] for [`SPIN`] and takes again.
+    /// It watches [`Queue::watch`] for a moment and takes again.
     Spin,
     /// It sleeps on [`Queue::watch`] until [`Queue::look_again`].
     Sleep,
