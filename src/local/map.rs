@@ -244,12 +244,8 @@ impl Memory for Map {
 
     fn apply(&mut self, words: &[(u64, u64)]) {
         self.note_store();
-        // The last word that fits.
-        let Some(last) = self.length.checked_sub(8) else { return };
         for &(offset, value) in words {
-            if offset.is_multiple_of(8) && offset <= last {
-                // SAFETY: as in `atomic64`.
-                let word = unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset as usize).cast()) };
+            if let Some(word) = self.atomic64(offset) {
                 word.store(value, Ordering::Release);
             }
         }

@@ -321,8 +321,8 @@ impl LocalQueue {
         self.show_waiting(Some(WaitsFor::Space));
     }
 
-    /// Offers the processor to others if a stream, of which so many bytes were put, has got far ahead of them: on a single processor,
-    /// what they take is then still in the cache.
+    /// Offers the processor to others if a stream, of which so many bytes were put, has got far ahead of them: on a
+    /// single processor, what they take is then still in the cache.
     fn let_consumers_keep_up(&self, put: u64) {
         if put >= queue::BULK && self.store.memory().load(format::MESSAGE_BYTES) > CACHED_BACKLOG {
             // It cannot fail.

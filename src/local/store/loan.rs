@@ -58,6 +58,8 @@ impl<M: Memory> Store<M> {
             return Ok(None);
         }
         let Some(chain) = transaction.allocate_loan(bytes)? else { return Ok(None) };
+        // What could not be given back before, when the queue was locked for long.
+        transaction.free_loan(owner)?;
         transaction.use_owner(owner, &Identity::resident(pid), now);
         transaction.note_loan(owner, Some(chain));
         transaction.commit()?;
@@ -211,7 +213,7 @@ impl<M: Memory> Transaction<'_, M> {
         self.set_word(format::owner_offset(owner) + OWNER_LENT, loan);
     }
 
-    /// Takes back what `owner` was lent: it has died.
+    /// Takes back what `owner` was lent, if anything.
     pub(super) fn free_loan(&mut self, owner: u32) -> Result<()> {
         let (first, units) = self.loan_of(owner);
         if units == 0 {

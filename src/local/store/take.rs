@@ -5,7 +5,6 @@ use super::super::format::{self, state};
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::{Record, State};
 use super::owners::Identity;
-
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::tree::Tree;

@@ -453,9 +453,6 @@ impl World {
     }
 
     fn lend(&mut self, owner: u32, bytes: u64) {
-        if self.loans.contains_key(&owner) {
-            return;
-        }
         let lent = self.store.lend(owner, 1, bytes, self.clock).unwrap();
         let refused = self.store.stamp.durable || self.model.state.closed || self.model.paused.0;
         assert!(if self.is_full() { !refused || lent.is_none() } else { refused == lent.is_none() });
