@@ -210,6 +210,11 @@ pub trait Queue {
     /// `Closed`, `Removed`; with both, nothing of what was not put before is put. `LockTimeout`; then nothing was put.
     fn put(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64>;
 
+    /// Whether [`Queue::put_from`] is of use.
+    fn takes_bulk(&self) -> bool {
+        false
+    }
+
     /// Puts what can be read from `input` in bulk, as long as that is simple and can be done without waiting. `rest` is
     /// what was read of it before and not put; afterwards it is what has been read and not put then. Returns the
     /// number of messages that were put.

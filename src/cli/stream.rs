@@ -42,9 +42,10 @@ impl Putting<'_> {
         let source_name = source.name();
         let mut records = Records::new(source, framing, queue.capacity())?;
         let mut compacted = Vec::new();
+        let takes_bulk = !self.json && !self.meter.shows() && queue.takes_bulk();
         let mut put = 0;
         loop {
-            if !self.json && !self.meter.shows() && records.come_in_bulk() {
+            if takes_bulk && records.come_in_bulk() {
                 put += records.hand_over(|input, rest| queue.put_from(input, rest))?;
             }
             let run = match records.next_run()? {

@@ -21,9 +21,15 @@ const LONGEST_REST: u64 = LEAST - BULK;
 const SMALL: u64 = 16;
 
 impl LocalQueue {
+    /// Whether space is lent at all, to be filled in bulk.
+    pub(super) fn lends_space(&self) -> bool {
+        let stamp = self.store.stamp();
+        !stamp.durable && stamp.capacity >= SMALL * MOST
+    }
+
     pub(super) fn put_in_bulk(&mut self, input: Input<'_>, rest: &mut Vec<u8>) -> Result<u64> {
         let mut put = 0;
-        if self.store.stamp().capacity < SMALL * MOST {
+        if !self.lends_space() {
             return Ok(put);
         }
         let mut borrowed = self.borrow()?;

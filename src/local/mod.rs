@@ -384,6 +384,10 @@ impl Queue for LocalQueue {
         Ok(run.count() - left.count())
     }
 
+    fn takes_bulk(&self) -> bool {
+        self.lends_space()
+    }
+
     fn put_from(&mut self, input: Input<'_>, rest: &mut Vec<u8>) -> Result<u64> {
         self.put_in_bulk(input, rest)
     }
