@@ -97,21 +97,28 @@ pub(super) fn known(text: &str) -> (bool, u32) {
 /// From the server's clock to ours.
 pub(super) struct Clock {
     server_now: u64,
+    /// When the server's clock read that, by ours.
+    our_now: SystemTime,
 }
+
+/// Clocks that differ by less are taken for equal: the time that an answer takes to come here would otherwise show
+/// the same moment differently at every look.
+const EQUAL: Duration = Duration::from_secs(1);
 
 impl Clock {
     /// `server_now`: what the server's clock has just read, in microseconds since the epoch.
     pub(super) fn new(server_now: u64) -> Self {
-        Clock { server_now }
+        let (ours, servers) = (SystemTime::now(), UNIX_EPOCH + Duration::from_micros(server_now));
+        let apart = ours.duration_since(servers).unwrap_or_else(|error| error.duration());
+        Clock { server_now, our_now: if apart < EQUAL { servers } else { ours } }
     }
 
     /// When that is, or was, by our clock.
     pub(super) fn ours(&self, time: u64) -> SystemTime {
-        let now = SystemTime::now();
         let at = match time.checked_sub(self.server_now) {
-            Some(ahead) => now.checked_add(Duration::from_micros(ahead)),
-            None => now.checked_sub(Duration::from_micros(self.server_now - time)),
+            Some(ahead) => self.our_now.checked_add(Duration::from_micros(ahead)),
+            None => self.our_now.checked_sub(Duration::from_micros(self.server_now - time)),
         };
-        at.unwrap_or(now)
+        at.unwrap_or(self.our_now)
     }
 }

@@ -336,7 +336,8 @@ fn a_replica_can_be_looked_at() {
     let (holder, _reader) = there.stuck("get jobs");
     replica.ask(&format!("replicaof 127.0.0.1 {}", primary.listen()));
     until("all is copied", || replica.ask("info replication").contains("master_link_status:up"));
-    for look in ["ls", "peek jobs", "peek jobs --dead --json", "peek jobs --leased", "verify jobs"] {
+    // Moments rather than durations: time passes between the two looks.
+    for look in ["ls", "peek jobs", "peek jobs --dead --json", "peek jobs --leased --json", "verify jobs"] {
         let shown = there.ok(look);
         assert!(!shown.is_empty() && here.ok(look) == shown, "{look}");
     }
