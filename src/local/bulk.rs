@@ -66,7 +66,7 @@ impl LocalQueue {
     /// Reads what there is into `loan`, behind `unfinished`, without waiting. Returns the number of bytes.
     fn read_on(&mut self, loan: &Loan, input: Input<'_>, unfinished: &[u8]) -> Result<u64> {
         self.store.fill(loan, unfinished);
-        let pieces = loan.pieces(unfinished.len() as u64, u64::MAX);
+        let pieces: Vec<_> = loan.pieces(unfinished.len() as u64, u64::MAX).collect();
         loop {
             // What blocks is waited for without anything lent.
             let more = poll(&mut [PollFd::new(input.descriptor, PollFlags::POLLIN)], PollTimeout::ZERO);

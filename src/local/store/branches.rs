@@ -3,6 +3,7 @@
 
 use super::super::format;
 use super::super::memory::ReadMemory;
+use super::halves::{join, split};
 
 /// The units below a node of a tree, left and right, or 0.
 pub(super) type Below = [u32; 2];
@@ -75,18 +76,6 @@ impl Branches {
 
 // The right branch is in the second half of a word that starts with the left one.
 const _: () = assert!(format::RECORD_LEFT.is_multiple_of(8) && format::RECORD_RIGHT == format::RECORD_LEFT + 4);
-
-fn split(word: u64) -> Below {
-    let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
-    [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
-}
-
-fn join([left, right]: Below) -> u64 {
-    let mut bytes = [0; 8];
-    bytes[..4].copy_from_slice(&left.to_ne_bytes());
-    bytes[4..].copy_from_slice(&right.to_ne_bytes());
-    u64::from_ne_bytes(bytes)
-}
 
 #[cfg(test)]
 mod tests {

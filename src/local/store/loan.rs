@@ -5,11 +5,13 @@
 
 use super::super::format::{self, OWNER_LENT, Stamp, UNIT};
 use super::super::memory::Memory;
+use super::chunks::Chunks;
 use super::frame::Record;
+use super::halves::{join, split};
 use super::owners::Identity;
 use super::put::Put;
 use super::transaction::Transaction;
-use super::units::{Chain, Pieces, first_half, join, second_half};
+use super::units::{Chain, Pieces};
 use super::{RESERVED_UNITS, Result, Store, damaged};
 use crate::message::{Framing, count_delimiters};
 
@@ -19,8 +21,18 @@ pub(crate) struct Loan {
     owner: u32,
     /// The first unit is to be the record, the others hold the payload.
     chain: Chain,
-    /// Where those lie: offsets and lengths in bytes.
-    pieces: Vec<(u64, u64)>,
+    /// Where those lie.
+    pieces: Vec<Piece>,
+}
+
+/// Bytes of a loan that lie together in the segment.
+#[derive(Clone, Copy)]
+struct Piece {
+    /// The first one's place in the loan.
+    position: u64,
+    /// The same in the segment.
+    offset: u64,
+    length: u64,
 }
 
 /// Whole messages at the start of a loan.
@@ -35,15 +47,17 @@ pub(crate) struct Filled {
 
 impl Loan {
     /// Its pieces, offsets and lengths in bytes, but for the first `from` bytes and those from `to` on.
-    pub(crate) fn pieces(&self, from: u64, to: u64) -> Vec<(u64, u64)> {
-        let mut end = 0;
-        let places = self.pieces.iter().map(move |&(offset, length)| {
-            let start = end;
-            end += length;
-            let (skipped, kept) = (from.saturating_sub(start).min(length), to.saturating_sub(start).min(length));
-            (offset + skipped, kept.saturating_sub(skipped))
-        });
-        places.filter(|(_, length)| *length > 0).collect()
+    pub(crate) fn pieces(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        self.pieces.iter().filter_map(move |&Piece { position, offset, length }| {
+            let within = |place: u64| place.saturating_sub(position).min(length);
+            let (start, end) = (within(from), within(to));
+            (start < end).then_some((offset + start, end - start))
+        })
+    }
+
+    /// The unit that has the byte at `position`.
+    fn unit_of(&self, position: u64) -> u32 {
+        self.pieces(position, position + 1).next().map_or(0, |(offset, _)| (offset / UNIT) as u32)
     }
 }
 
@@ -75,7 +89,7 @@ impl<M: Memory> Store<M> {
         next: u64,
         now: u64,
     ) -> Result<(Put, Option<Loan>)> {
-        let Loan { owner, chain, ref pieces } = *loan;
+        let Loan { owner, chain, .. } = *loan;
         let mut record = Record::new(filled.framing, false);
         record.set_count(u32::try_from(filled.count).unwrap_or(u32::MAX));
         record.set_length(filled.length);
@@ -95,7 +109,7 @@ impl<M: Memory> Store<M> {
         // First, while the links of free units are as they were.
         let next = transaction.allocate_loan(next)?;
         record.set_first_unit(transaction.link(chain.first)?);
-        record.set_last_unit(unit_of(pieces, filled.length - 1));
+        record.set_last_unit(loan.unit_of(filled.length - 1));
         let surplus = (chain.units - 1).saturating_sub(record.payload_units());
         if surplus > 0 {
             let first = transaction.link(record.last_unit())?;
@@ -141,15 +155,12 @@ impl<M: Memory> Store<M> {
         let delimiter = framing.delimiter()?;
         let length = length - self.after_last(loan, length, delimiter)?;
         let (mut count, mut hasher) = (0, crc32fast::Hasher::new());
-        // Both looks at a chunk find it in the processor's nearest cache.
-        let mut chunk = [0; 4096];
+        let mut chunks = Chunks::new();
         for (offset, length) in loan.pieces(0, length) {
-            for at in (0..length).step_by(chunk.len()) {
-                let chunk = &mut chunk[..(length - at).min(4096) as usize];
-                self.memory.read(offset + at, chunk);
+            chunks.each(&self.memory, offset, length, |chunk| {
                 count += count_delimiters(chunk, delimiter);
                 hasher.update(chunk);
-            }
+            });
         }
         // Somebody may scribble over it meanwhile.
         (count > 0).then(|| Filled { framing, count, length, checksum: hasher.finalize() })
@@ -157,14 +168,12 @@ impl<M: Memory> Store<M> {
 
     /// Bytes after the last delimiter in the first `length` bytes of `loan`.
     fn after_last(&self, loan: &Loan, length: u64, delimiter: u8) -> Option<u64> {
-        let mut after = 0;
-        for (offset, length) in loan.pieces(0, length).into_iter().rev() {
-            let mut chunk = [0; 4096];
+        let (mut after, mut chunks) = (0, Chunks::new());
+        for (offset, length) in loan.pieces(0, length).rev() {
             let mut left = length;
             while left > 0 {
-                let chunk = &mut chunk[..left.min(4096) as usize];
+                let chunk = chunks.copy_end(&self.memory, offset, left);
                 left -= chunk.len() as u64;
-                self.memory.read(offset + left, chunk);
                 match memchr::memrchr(delimiter, chunk) {
                     Some(place) => return Some(after + (chunk.len() - 1 - place) as u64),
                     None => after += chunk.len() as u64,
@@ -181,9 +190,10 @@ impl<M: Memory> Store<M> {
             return damaged("link of a unit", format!("of the lent unit {} is {payload}", chain.first));
         }
         let mut all = Pieces::new(payload, 0, (chain.units - 1) * UNIT);
-        let mut pieces = Vec::new();
-        while let Some(piece) = all.next(&self.memory)? {
-            pieces.push(piece);
+        let (mut pieces, mut position) = (Vec::new(), 0);
+        while let Some((offset, length)) = all.next(&self.memory)? {
+            pieces.push(Piece { position, offset, length });
+            position += length;
         }
         Ok(Loan { owner, chain, pieces })
     }
@@ -203,13 +213,13 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// The first of the units that `owner` has been lent, and how many; or zeros.
     pub(super) fn loan_of(&self, owner: u32) -> (u32, u64) {
-        let loan = self.word(format::owner_offset(owner) + OWNER_LENT);
-        (first_half(loan), second_half(loan).into())
+        let [first, units] = split(self.word(format::owner_offset(owner) + OWNER_LENT));
+        (first, units.into())
     }
 
     /// Notes what `owner`, whose entry is in use, has been lent.
     fn note_loan(&mut self, owner: u32, loan: Option<Chain>) {
-        let loan = loan.map_or(0, |chain| join(chain.first, u32::try_from(chain.units).unwrap_or(u32::MAX)));
+        let loan = loan.map_or(0, |chain| join([chain.first, u32::try_from(chain.units).unwrap_or(u32::MAX)]));
         self.set_word(format::owner_offset(owner) + OWNER_LENT, loan);
     }
 
@@ -227,15 +237,4 @@ impl<M: Memory> Transaction<'_, M> {
         self.note_loan(owner, None);
         self.free(Chain { first, last, units })
     }
-}
-
-/// The unit that has the byte at `position` of the space that these pieces are.
-fn unit_of(pieces: &[(u64, u64)], mut position: u64) -> u32 {
-    for (offset, length) in pieces {
-        if position < *length {
-            return ((offset + position) / UNIT) as u32;
-        }
-        position -= length;
-    }
-    0
 }

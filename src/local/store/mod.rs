@@ -6,9 +6,11 @@
 
 mod bits;
 mod branches;
+mod chunks;
 mod dead;
 mod ending;
 mod frame;
+mod halves;
 mod join;
 mod kept;
 mod loan;

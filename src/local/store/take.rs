@@ -3,6 +3,7 @@
 
 use super::super::format::{self, state};
 use super::super::memory::{Memory, ReadMemory};
+use super::chunks::Chunks;
 use super::frame::{Record, State};
 use super::owners::Identity;
 use super::sleepers::Wake;
@@ -360,12 +361,11 @@ pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, cou
     let Some(delimiter) = record.framing().delimiter() else { return Ok((record.length(), record.checksum())) };
     let (mut left, mut length) = (count, 0);
     let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = [0; 4096];
+    let mut chunks = Chunks::new();
     each_piece(memory, unit, record, |offset, piece| {
         let mut at = 0;
         while at < piece && left > 0 {
-            let chunk = &mut buffer[..((piece - at) as usize).min(4096)];
-            memory.read(offset + at, chunk);
+            let chunk = chunks.copy(memory, offset + at, piece - at);
             at += chunk.len() as u64;
             let mut end = chunk.len();
             for found in memchr::memchr_iter(delimiter, chunk) {
@@ -389,13 +389,9 @@ pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, cou
 /// The checksum that the payload of a frame has now.
 pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record) -> Result<u32> {
     let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = [0; 4096];
+    let mut chunks = Chunks::new();
     each_piece(memory, unit, record, |offset, piece| {
-        for at in (0..piece).step_by(buffer.len()) {
-            let chunk = &mut buffer[..((piece - at) as usize).min(4096)];
-            memory.read(offset + at, chunk);
-            hasher.update(chunk);
-        }
+        chunks.each(memory, offset, piece, |chunk| hasher.update(chunk));
         Ok(true)
     })?;
     Ok(hasher.finalize())

@@ -7,6 +7,7 @@
 use super::super::format::{self, FIRST_UNIT, FREE_COUNT, FREE_FIRST, FRESH, GROUP, GROWN, UNIT, UNITS_PER_GROUP};
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
+use super::halves::{join, split};
 use super::transaction::Transaction;
 use super::{Result, damaged};
 use std::io;
@@ -136,9 +137,8 @@ impl<M: Memory> Transaction<'_, M> {
     /// The unit after `unit` in its chain.
     pub(super) fn link(&self, unit: u32) -> Result<u32> {
         let offset = format::link_offset(unit);
-        let pending = self.word(offset & !7);
-        let next = if offset & 7 == 0 { first_half(pending) } else { second_half(pending) };
-        self.check_unit("link of a unit", next)
+        let pending = split(self.word(offset & !7));
+        self.check_unit("link of a unit", pending[half(offset)])
     }
 
     /// The last of `units` units of the chain that starts with `first`.
@@ -168,9 +168,9 @@ impl<M: Memory> Transaction<'_, M> {
     /// Links a unit, at the commit.
     pub(super) fn set_link(&mut self, unit: u32, next: u32) {
         let offset = format::link_offset(unit);
-        let word = self.word(offset & !7);
-        let word = if offset & 7 == 0 { join(next, second_half(word)) } else { join(first_half(word), next) };
-        self.set_word(offset & !7, word);
+        let mut links = split(self.word(offset & !7));
+        links[half(offset)] = next;
+        self.set_word(offset & !7, join(links));
     }
 
     /// Links a unit that is free or the last of what was free: its link means nothing to anyone, so it
@@ -195,6 +195,11 @@ impl<M: Memory> Transaction<'_, M> {
         }
         Ok(())
     }
+}
+
+/// Which of the two numbers of its word is the one at `offset`.
+fn half(offset: u64) -> usize {
+    usize::from(offset & 7 != 0)
 }
 
 /// So short a way is walked unit by unit: for a long one it pays to look at the links of a group together.
@@ -328,19 +333,4 @@ pub(crate) fn each_piece<M: ReadMemory>(
         }
     }
     Ok(())
-}
-
-pub(super) fn first_half(word: u64) -> u32 {
-    let bytes = word.to_ne_bytes();
-    u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
-pub(super) fn second_half(word: u64) -> u32 {
-    let bytes = word.to_ne_bytes();
-    u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
-}
-
-pub(super) fn join(first: u32, second: u32) -> u64 {
-    let ([a, b, c, d], [e, f, g, h]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
 }

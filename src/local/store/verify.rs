@@ -5,6 +5,7 @@
 
 use super::super::format::{self, FIRST_UNIT, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW, READY_FIRST, Stamp, state};
 use super::super::memory::ReadMemory;
+use super::chunks::Chunks;
 use super::dead;
 use super::frame::{Record, State};
 use super::log::{pending, pending_on_disk};
@@ -363,15 +364,13 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
     fn check_payload(&self, unit: u32, record: &Record) -> Result<()> {
         let delimiter = record.framing().delimiter();
         let (mut hasher, mut ends, mut last) = (crc32fast::Hasher::new(), 0_u64, None);
-        let mut buffer = [0; 4096];
+        let mut chunks = Chunks::new();
         each_piece(self.view, unit, record, |offset, length| {
-            for at in (0..length).step_by(buffer.len()) {
-                let chunk = &mut buffer[..(length - at).min(4096) as usize];
-                self.view.read(offset + at, chunk);
+            chunks.each(self.view, offset, length, |chunk| {
                 hasher.update(chunk);
                 last = chunk.last().copied();
                 ends += delimiter.map_or(0, |delimiter| count_delimiters(chunk, delimiter));
-            }
+            });
             Ok(true)
         })?;
         if hasher.finalize() != record.checksum() {

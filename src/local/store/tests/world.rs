@@ -467,7 +467,7 @@ impl World {
         let mut random = Random(self.operations);
         let framing = random.one_of(&[Framing::Newline, Framing::Nul]);
         let lengths = std::iter::repeat_with(|| longest / 2 + random.below(longest / 2 + 1));
-        let space: u64 = loan.pieces(0, u64::MAX).iter().map(|(_, length)| length).sum();
+        let space: u64 = loan.pieces(0, u64::MAX).map(|(_, length)| length).sum();
         let mut bytes = body(framing, lengths.take(3 + space as usize / (longest as usize / 2 + 1)), || b'f');
         bytes.truncate(space as usize);
         self.store.fill(&loan, &bytes);
