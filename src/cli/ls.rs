@@ -23,7 +23,7 @@ const TOLD: usize = 5;
 const EXPENDABLE: [usize; 6] = [6, 7, 8, 9, 5, 3];
 
 /// List the queues and how full they are
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 #[command(before_help = "Examples:
   ipcq ls                                              a line for each queue
   ipcq ls --leases                                     ... and for each process that holds messages

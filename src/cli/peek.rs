@@ -14,6 +14,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How many messages are shown unless another number is given.
+const MOST: u64 = 10;
 /// How much of a message a line for people shows, in characters.
 const LONGEST_BODY: usize = 60;
 
@@ -28,7 +30,7 @@ pub(super) struct Peek {
     #[command(flatten)]
     queue: QueueArgument,
     /// Show at most N messages
-    #[arg(short = 'n', value_name = "N", value_parser = parse_count, allow_hyphen_values = true, default_value = "10")]
+    #[arg(short = 'n', value_name = "N", value_parser = parse_count, allow_hyphen_values = true, default_value_t = MOST)]
     count: u64,
     /// Show messages that were given up on, the first that died first
     #[arg(long, conflicts_with_all = ["leased", "delayed"])]
@@ -45,6 +47,11 @@ pub(super) struct Peek {
 }
 
 impl Peek {
+    /// A look at what comes next, as without options.
+    pub(super) fn of(queue: QueueArgument) -> Self {
+        Peek { queue, count: MOST, dead: false, leased: false, delayed: false, json: false }
+    }
+
     pub(super) fn run(&self, place: &Place) -> Outcome {
         let mut queue = open::open_to_look(place, &self.queue.address()?)?;
         let shelf = self.shelf();

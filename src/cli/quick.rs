@@ -1,12 +1,15 @@
 //! The commonest command lines, understood without building clap's definition of all of them.
 //!
-//! A shell loop starts a process for every message, and building the definition would be a quarter
-//! of its time. `put QUEUE MESSAGE…`, `get QUEUE [-t DURATION]` and `stat QUEUE` are read here, with exactly clap's
-//! meaning; whatever else there may be in a command line leaves it to clap, errors included.
+//! A shell loop starts a process for every message, and who watches a queue one for every look; building the
+//! definition would be a quarter of its time. `put QUEUE MESSAGE…`, `get QUEUE [-t DURATION]`, `stat QUEUE`,
+//! `peek QUEUE` and `ls` are read here, with exactly clap's meaning; whatever else there may be in a command line
+//! leaves it to clap, errors included.
 
 use super::Command;
 use super::arguments::{Patience, QueueArgument, QueueArguments};
 use super::get::Get;
+use super::ls::Ls;
+use super::peek::Peek;
 use super::put::Put;
 use super::stat::Stat;
 use super::units::parse_duration;
@@ -16,6 +19,9 @@ use std::os::unix::ffi::OsStrExt;
 /// The command that `arguments` ask for, the first of which is the program's name, if it is one of the few.
 pub(super) fn parse(arguments: &[OsString]) -> Option<Command> {
     let (command, rest) = arguments.get(1..)?.split_first()?;
+    if command == "ls" && rest.is_empty() {
+        return Some(Command::Ls(Ls::default()));
+    }
     let (queue, rest) = rest.split_first()?;
     if is_option(queue) {
         return None;
@@ -25,6 +31,7 @@ pub(super) fn parse(arguments: &[OsString]) -> Option<Command> {
             Some(Command::Put(Put::of(QueueArgument::new(queue.clone()), rest.to_vec())))
         }
         "get" => Some(Command::Get(Get::one(QueueArguments::new(queue.clone()), patience(rest)?))),
+        "peek" if rest.is_empty() => Some(Command::Peek(Peek::of(QueueArgument::new(queue.clone())))),
         "stat" if rest.is_empty() => Some(Command::Stat(Stat::of(QueueArguments::new(queue.clone())))),
         _ => None,
     }
@@ -56,6 +63,8 @@ mod tests {
         let words = [
             "put",
             "get",
+            "peek",
+            "ls",
             "q",
             "",
             "-t",
