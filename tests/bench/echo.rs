@@ -1,6 +1,6 @@
 //! Answering: what the other process of a ping-pong does, through queues or through a peer.
 
-use crate::peers::{Channel, MESSAGE, pipe, posix_mq, redis};
+use crate::peers::{Channel, MESSAGE, lock_and_futex, pipe, posix_mq, redis};
 use crate::tools::{address, place};
 use ipcq::message::Run;
 use ipcq::open;
@@ -16,6 +16,7 @@ pub(crate) fn answer(words: &[String]) {
         }
         ["descriptors", spins] => Box::new(pipe::Ends::standard(*spins == "spins")),
         ["posix-mq", there, back] => Box::new(posix_mq::Ends::open(there, back)),
+        ["lock-and-futex", there, back] => Box::new(lock_and_futex::Ends::open(there.as_ref(), back.as_ref())),
         ["redis", socket] => Box::new(redis::Lists::connect(socket, "there", "back")),
         other => panic!("unknown way to answer: {other:?}"),
     };

@@ -2,7 +2,7 @@
 
 use crate::contest::{Compared, Contender, in_turn, median};
 use crate::echo::Queues;
-use crate::peers::{Channel, Pair, pipe, posix_mq, redis, unix_socket};
+use crate::peers::{Channel, Pair, lock_and_futex, pipe, posix_mq, redis, unix_socket};
 use crate::report::{Bar, Report, Unit};
 use crate::tools::{Bench, Running, answering};
 use nix::sys::signal::{Signal, killpg};
@@ -36,9 +36,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     if let Some(server) = &server {
         games.push(("Redis BLPOP", Box::new(|count| server.start_echo(count))));
     }
-    // Of no use with more processes than processors, so only alone.
+    let for_many = games.len();
+    // Of no use with more processes than processors, or made for two, so only alone.
     games.push(("pipe, spinning reads", Box::new(|count| pipe::start(count, true))));
-    let (_, games_beside_idle) = games.split_last().unwrap();
+    games.push(("flock and futex alone", Box::new(|_| lock_and_futex::start(bench))));
+    let games_beside_idle = &games[..for_many];
     let rounds = bench.many(7, 1);
     let trips = bench.many(4_000, 50);
     let mut contenders: Vec<Contender<Times>> = Vec::new();
@@ -54,10 +56,13 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
         let of = |times: &[Times]| times.iter().map(|times| times[part]).collect::<Vec<_>>();
         Compared::of(&of(ours), &of(theirs))
     };
-    let (spinning, sleeping, pipe) = (0, 1, 2);
+    let (spinning, sleeping, pipe, lock_and_futex) = (0, 1, 2, games.len() - 1);
     for (when, times) in [("there and back", alone), ("the same beside 16 idle", beside_idle)] {
         for (index, (_, part)) in PERCENTILES.iter().enumerate() {
-            for (ours, theirs) in (2..times.len()).map(|other| (spinning, other)).chain([(sleeping, pipe)]) {
+            let others = (2..times.len()).filter(|other| *other != lock_and_futex);
+            let asleep = [pipe, lock_and_futex].into_iter().filter(|other| *other < times.len());
+            let pairs = others.map(|other| (spinning, other)).chain(asleep.map(|other| (sleeping, other)));
+            for (ours, theirs) in pairs {
                 let bar = match (*part, ours, theirs) {
                     ("p50", 0, 2) => Some(Bar::AtMost(0.6)),
                     ("p50", 1, 2) => Some(Bar::AtMost(1.2)),

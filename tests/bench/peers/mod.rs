@@ -1,6 +1,7 @@
 //! What a user would pick instead of ipcq. Each peer knows how to start itself, and how to do a task as well as it can.
 
 pub(crate) mod beanstalkd;
+pub(crate) mod lock_and_futex;
 pub(crate) mod pipe;
 pub(crate) mod posix_mq;
 pub(crate) mod python;
@@ -141,7 +142,7 @@ pub(crate) fn start(bench: &Bench, report: &mut Report) -> Vec<Box<dyn Peer>> {
 }
 
 /// What they do and what they promise, for those who read the table.
-const PROMISES: [(&str, &str); 8] = [
+const PROMISES: [(&str, &str); 9] = [
     (
         "ipcq",
         "messages have boundaries and an order; each is delivered at least once, whoever is killed when: a get commits after \
@@ -150,6 +151,7 @@ const PROMISES: [(&str, &str); 8] = [
     ),
     ("fifo, pipe, unix socket", pipe::PROMISE),
     ("POSIX mq", posix_mq::PROMISE),
+    ("flock and futex alone", lock_and_futex::PROMISE),
     ("multiprocessing.Queue, SimpleQueue", python::PROMISE),
     ("Redis", redis::PROMISE),
     ("beanstalkd", beanstalkd::PROMISE),
