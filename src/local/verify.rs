@@ -2,7 +2,8 @@
 
 use super::file::SegmentFile;
 use super::map::Map;
-use super::{LocalQueue, lock, lock_holders, process, stamp, store};
+use super::opening::stamp;
+use super::{LocalQueue, lock, lock_holders, process, store};
 use crate::error::{Error, Result};
 use crate::name::Address;
 use crate::place::Place;
