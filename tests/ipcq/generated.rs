@@ -3,7 +3,7 @@
 //! `IPCQ_REGENERATE=1 cargo test --test ipcq generated` writes them anew.
 
 use crate::harness::have;
-use crate::manual_sections::written;
+use crate::manual_sections::{FOLDER, written};
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use std::fmt::Write as _;
@@ -43,7 +43,13 @@ fn the_manual_pages_are_those_of_the_program_and_without_a_fault() {
 }
 
 fn the_manual_pages_are_without_a_fault() {
-    let pages: Vec<_> = files("man").into_iter().map(|file| folder("man").join(file)).collect();
+    let names = files("man");
+    for name in &names {
+        for named in read("man", name).lines().filter_map(referred_to) {
+            assert!(names.contains(&named), "man/{name} refers to man/{named}, which is not there");
+        }
+    }
+    let pages: Vec<_> = names.iter().map(|name| folder("man").join(name)).collect();
     assert!(!pages.is_empty());
     if have("mandoc") {
         let found = process::Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).args(&pages).output();
@@ -58,6 +64,30 @@ fn the_manual_pages_are_without_a_fault() {
             assert_eq!(String::from_utf8_lossy(&found.stderr), "", "{}", page.display());
             assert!(found.status.success());
         }
+    }
+}
+
+/// The file of the page of ours that a line of the commands' pages refers to: `.BR NAME (SECTION)`.
+fn referred_to(line: &str) -> Option<String> {
+    let (name, section) = line.strip_prefix(".BR ")?.split_once(" (")?;
+    let (section, _) = section.split_once(')')?;
+    name.starts_with("ipcq").then(|| format!("{}.{section}", name.replace("\\-", "-")))
+}
+
+#[test]
+fn each_command_has_a_written_page_and_each_written_page_is_of_a_command() {
+    let commands: Vec<_> = commands().iter().map(|command| format!("{}.roff", command.get_name())).collect();
+    let pages: Vec<_> = files(FOLDER).into_iter().filter(|file| file.ends_with(".roff")).collect();
+    for page in &commands {
+        assert!(pages.contains(page), "a command has no written page: make {FOLDER}/{page}");
+    }
+    for page in &pages {
+        assert!(commands.contains(page), "{FOLDER}/{page} is of no command: name it after one, or remove it");
+    }
+    let texts: Vec<_> = pages.iter().map(|page| read(FOLDER, page)).collect();
+    for file in files(&format!("{FOLDER}/shared")) {
+        let is_included = texts.iter().any(|text| text.contains(&format!("\n.so shared/{file}\n")));
+        assert!(is_included, "no page includes {FOLDER}/shared/{file}: remove it");
     }
 }
 
@@ -87,14 +117,13 @@ fn page(command: &Command) -> String {
     man.render_title(&mut page).expect("memory can be written to");
     man.render_name_section(&mut page).expect("memory can be written to");
     page.extend_from_slice(synopsis(command).as_bytes());
-    page.extend_from_slice(format!(".SH DESCRIPTION\n{}", written.description).as_bytes());
+    page.extend_from_slice(written.description.as_bytes());
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page).expect("memory can be written to");
     }
     man.render_options_section(&mut page).expect("memory can be written to");
     page.extend_from_slice(examples(command).as_bytes());
     page.extend_from_slice(written.sections.as_bytes());
-    page.extend_from_slice(see_also(command.get_name(), written.related).as_bytes());
     // Each part that is rendered by itself defines a string for the quote, which has a name already.
     let page = String::from_utf8(page).expect("a page is text");
     let lines = page.lines().filter(|line| !line.ends_with(".ds Aq \\(aq") && !line.ends_with(".ds Aq '"));
@@ -154,20 +183,6 @@ fn examples(command: &Command) -> String {
     format!(".SH EXAMPLES\n.EX\n{}.EE\n", shown.collect::<String>())
 }
 
-fn see_also(name: &str, related: &[&str]) -> String {
-    let program = (name != "ipcq").then_some("ipcq".to_owned());
-    let mut pages: Vec<_> = program.into_iter().chain(related.iter().map(|name| format!("ipcq-{name}"))).collect();
-    pages.sort();
-    let mut entries: Vec<_> = pages.iter().map(|page| format!(".BR {} (1)", escaped(page))).collect();
-    if name == "ipcq" {
-        entries.extend(
-            [".BR ipcq\\-segment (5)", ".BR ipcq\\-guarantees (7)", ".BR ipcq\\-redis (7)", ".BR ipcq\\-tutorial (7)"]
-                .map(str::to_owned),
-        );
-    }
-    format!(".SH SEE ALSO\n{}\n", entries.join(",\n"))
-}
-
 /// `text` as roff shows it, character for character.
 fn escaped(text: &str) -> String {
     let mut shown = String::new();
@@ -218,13 +233,16 @@ fn in_step(name: &str, made: &[(String, String)], is_made: impl Fn(&str) -> bool
     let there: Vec<_> = files(name).into_iter().filter(|file| is_made(file)).collect();
     assert_eq!(there, expected, "the files in {name}/ are not those that are made; to make them: {REGENERATE}");
     for (file, text) in made {
-        let there = fs::read_to_string(folder.join(file)).expect("a file can be read");
-        assert!(there == *text, "{name}/{file} is stale; to make it anew: {REGENERATE}");
+        assert!(read(name, file) == *text, "{name}/{file} is stale; to make it anew: {REGENERATE}");
     }
 }
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str, file: &str) -> String {
+    fs::read_to_string(folder(name).join(file)).expect("a file can be read")
 }
 
 /// The names of the files in a folder of the project, sorted.
