@@ -3,7 +3,7 @@
 //! `IPCQ_REGENERATE=1 cargo test --test ipcq generated` writes them anew.
 
 use crate::harness::have;
-use crate::manual_sections::{FOLDER, written};
+use crate::manual::{FOLDER, written};
 use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use std::fmt::Write as _;
@@ -111,9 +111,12 @@ fn page(command: &Command) -> String {
     let command = &command.clone().mut_args(|argument| argument.hide_possible_values(true));
     let written = written(command.get_name());
     let man = Man::new(command.clone()).title(name.to_uppercase()).date(DATE).source("ipcq").manual("ipcq manual");
-    let mut page = b".\\\" Made by a test of ipcq from the definition of its command line and the sections in\n\
-        .\\\" tests/ipcq/manual_sections.rs; what is changed here is lost.\n"
-        .to_vec();
+    let mut page = format!(
+        ".\\\" Made by a test of ipcq from the definition of its command line and from what is written in\n\
+         .\\\" {FOLDER}/{}.roff; what is changed here is lost.\n",
+        command.get_name()
+    )
+    .into_bytes();
     man.render_title(&mut page).expect("memory can be written to");
     man.render_name_section(&mut page).expect("memory can be written to");
     page.extend_from_slice(synopsis(command).as_bytes());

@@ -32,7 +32,7 @@ mod leases;
 mod limits;
 mod looking;
 mod make;
-mod manual_sections;
+mod manual;
 mod many;
 mod odd_messages;
 mod on_redis;

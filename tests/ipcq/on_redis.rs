@@ -103,7 +103,7 @@ const OF_OTHER_THINGS: [&str; 9] = [
     "guarantees_manual",
     "harness",
     "help",
-    "manual_sections",
+    "manual",
     "readme",
     "server",
     "tutorial_manual",
