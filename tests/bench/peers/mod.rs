@@ -2,12 +2,13 @@
 
 pub(crate) mod beanstalkd;
 pub(crate) mod lock_and_futex;
+pub(crate) mod multiprocessing_queue;
 pub(crate) mod pipe;
 pub(crate) mod posix_mq;
-pub(crate) mod python;
 pub(crate) mod redis;
 pub(crate) mod simplebroker;
 pub(crate) mod sqlite;
+mod streaming;
 pub(crate) mod unix_socket;
 
 use crate::report::Report;
@@ -133,7 +134,7 @@ fn between_threads(sample: &Sample, producers: usize, consumers: usize, connect:
 /// Every peer that messages can be streamed through and that is there.
 pub(crate) fn start(bench: &Bench, report: &mut Report) -> Vec<Box<dyn Peer>> {
     let mut peers: Vec<Box<dyn Peer>> = vec![Box::new(posix_mq::PosixMq)];
-    peers.extend(python::start(bench, report));
+    peers.extend(multiprocessing_queue::start(bench, report));
     peers.extend(redis::start(bench, report));
     peers.extend(beanstalkd::start(bench, report));
     peers.extend(sqlite::start(bench, report));
@@ -152,7 +153,7 @@ const PROMISES: [(&str, &str); 9] = [
     ("fifo, pipe, unix socket", pipe::PROMISE),
     ("POSIX mq", posix_mq::PROMISE),
     ("flock and futex alone", lock_and_futex::PROMISE),
-    ("multiprocessing.Queue, SimpleQueue", python::PROMISE),
+    ("multiprocessing.Queue, SimpleQueue", multiprocessing_queue::PROMISE),
     ("Redis", redis::PROMISE),
     ("beanstalkd", beanstalkd::PROMISE),
     ("SQLite", sqlite::PROMISE),

@@ -1,31 +1,20 @@
-"""Streams the messages of a file through a queue of SimpleBroker, and prints the seconds it took."""
-
-import multiprocessing
-import os
-import sys
-import time
+"""A queue of SimpleBroker, through its API."""
 
 from simplebroker import Queue
 
-path, delimiter, count, producers, consumers, database = sys.argv[1:]
-count, producers, consumers = int(count), int(producers), int(consumers)
-with open(path, "rb") as file:
-    # Its messages are text.
-    messages = file.read().decode("latin-1").split(chr(int(delimiter)))[:-1]
 
-
-def put(start, number):
-    share = messages[number::producers]
+def put(messages, start):
+    # They are text to it.
+    texts = [message.decode("latin-1") for message in messages]
     start.wait()
-    with Queue("stream", db_path=database, persistent=True) as queue:
-        for message in share:
-            queue.write(message)
+    with Queue("stream", db_path=where, persistent=True) as queue:
+        for text in texts:
+            queue.write(text)
 
 
-def get(start, number):
-    left = len(range(number, count, consumers))
+def get(left, start):
     start.wait()
-    with Queue("stream", db_path=database, persistent=True) as queue:
+    with Queue("stream", db_path=where, persistent=True) as queue:
         while left:
             got = len(queue.read_many(min(left, 1000)))
             left -= got
@@ -33,21 +22,8 @@ def get(start, number):
                 time.sleep(0.001)
 
 
-for suffix in ["", "-wal", "-shm"]:
-    if os.path.exists(database + suffix):
-        os.remove(database + suffix)
-with Queue("stream", db_path=database) as queue:
+remove_database()
+with Queue("stream", db_path=where) as queue:
     queue.write("made")
     queue.read()
-context = multiprocessing.get_context("fork")
-start = context.Barrier(producers + consumers + 1)
-processes = [context.Process(target=put, args=(start, number)) for number in range(producers)]
-processes += [context.Process(target=get, args=(start, number)) for number in range(consumers)]
-for process in processes:
-    process.start()
-start.wait()
-began = time.perf_counter()
-for process in processes:
-    process.join()
-print(time.perf_counter() - began)
-assert all(process.exitcode == 0 for process in processes)
+stream(read_messages(), put, get)

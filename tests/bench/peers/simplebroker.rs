@@ -1,6 +1,6 @@
 //! SimpleBroker from PyPI, installed into an environment of its own: queues in SQLite, through its API and its command.
 
-use super::{Peer, Sample, python};
+use super::{Peer, Sample, streaming};
 use crate::report::Report;
 use crate::tools::{Bench, have};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,6 @@ impl Peer for SimpleBroker {
     }
 
     fn stream(&mut self, sample: &Sample, producers: usize, consumers: usize) -> f64 {
-        python::run(self.python.to_str().unwrap(), PROGRAM, &[&self.database], sample, producers, consumers)
+        streaming::run(self.python.to_str().unwrap(), PROGRAM, &self.database, sample, producers, consumers)
     }
 }

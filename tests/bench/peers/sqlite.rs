@@ -1,6 +1,6 @@
 //! SQLite in WAL mode as a queue, through Python's module, whose loops over rows are in C.
 
-use super::{Peer, Sample, python};
+use super::{Peer, Sample, streaming};
 use crate::report::Report;
 use crate::tools::{Bench, have};
 
@@ -28,6 +28,6 @@ impl Peer for Sqlite {
     }
 
     fn stream(&mut self, sample: &Sample, producers: usize, consumers: usize) -> f64 {
-        python::run("python3", PROGRAM, &[&self.database], sample, producers, consumers)
+        streaming::run("python3", PROGRAM, &self.database, sample, producers, consumers)
     }
 }

@@ -1,14 +1,13 @@
 //! Python's `multiprocessing.Queue` and `SimpleQueue`.
 
-use super::{Peer, Sample};
+use super::{Peer, Sample, streaming};
 use crate::report::Report;
 use crate::tools::{Bench, have};
-use std::process::Command;
 
 pub(crate) const PROMISE: &str = "objects (here bytes) through a pipe under a lock; at most once, and a process that is \
      killed while it has the lock stops the others; the start of Python is not counted";
 
-const PROGRAM: &str = include_str!("python.py");
+const PROGRAM: &str = include_str!("multiprocessing_queue.py");
 
 struct Queue {
     kind: &'static str,
@@ -35,23 +34,6 @@ impl Peer for Queue {
     }
 
     fn stream(&mut self, sample: &Sample, producers: usize, consumers: usize) -> f64 {
-        run("python3", PROGRAM, &[self.kind], sample, producers, consumers)
+        streaming::run("python3", PROGRAM, self.kind, sample, producers, consumers)
     }
-}
-
-/// Seconds that a program of this family says it took.
-pub(super) fn run(
-    python: &str,
-    program: &str,
-    words: &[&str],
-    sample: &Sample,
-    producers: usize,
-    consumers: usize,
-) -> f64 {
-    let numbers = [usize::from(sample.delimiter), sample.count, producers, consumers].map(|number| number.to_string());
-    let mut command = Command::new(python);
-    command.args(["-c", program]).arg(&sample.path).args(numbers).args(words);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
