@@ -1,8 +1,8 @@
 //! Speed, as ratios to what a user would pick instead, measured in the same run: `cargo bench`, or for some of it
 //! `cargo bench -- streams latency`.
 //!
-//! Everything that is needed is started here; what is not installed is skipped. `--save` keeps the table and the picture
-//! in `tests/bench/results`; without it they are written into the target directory. `--quick` sees only that it works.
+//! Everything that is needed is started here; what is not installed is skipped. Table and picture are written into the
+//! target directory, unless they are to be kept.
 
 // A bench that fails to prepare is to fail loudly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -26,6 +26,8 @@ mod streams;
 mod tools;
 mod work;
 
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use report::Report;
 use std::path::Path;
 use tools::Bench;
@@ -46,25 +48,44 @@ const PARTS: [(&str, Part); 10] = [
     ("server", server::run),
 ];
 
+/// Compare the speed of ipcq with what a user would pick instead
+#[derive(Parser)]
+#[command(bin_name = "cargo bench --")]
+struct Options {
+    /// Only these parts of the table
+    #[arg(value_name = "PART", value_parser = PossibleValuesParser::new(PARTS.map(|(name, _)| name)))]
+    parts: Vec<String>,
+    /// Keep the table and the picture in tests/bench/results
+    #[arg(long)]
+    save: bool,
+    /// See only that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Cargo says this when figures are wanted, and nothing when it only runs tests
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    fn includes(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+    }
+}
+
 fn main() {
     if let Some(how) = tools::told_to_answer() {
         return echo::answer(&how);
     }
-    // Cargo says --bench when figures are wanted, and nothing when it only runs tests.
-    let (options, only): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with('-'));
-    let asked = |option: &str| options.iter().any(|word| word == option);
-    for part in &only {
-        assert!(PARTS.iter().any(|(name, _)| name == part), "there is no part '{part}'");
-    }
-    let quick = asked("--quick") || !asked("--bench");
+    let options = Options::parse();
+    let quick = options.quick || !options.bench;
     let bench = Bench::new(quick);
     let mut report = Report::new();
-    for (name, run) in PARTS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|part| part == name)) {
+    for (name, run) in PARTS.iter().filter(|(name, _)| options.includes(name)) {
         report.start_part(name);
         run(&bench, &mut report);
     }
     report.conclude();
-    let results = if asked("--save") {
+    let results = if options.save {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/results")
     } else {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-results")
