@@ -32,6 +32,14 @@ fn lease(queue: &mut dyn Queue) -> LeaseId {
     LeaseId { message: frame.first_id, attempt: frame.handed_out }
 }
 
+/// The ends of a worker that has taken the message of `from` and prepared `output` in `to`.
+fn prepared(sandbox: &Sandbox) -> (Box<dyn Queue>, Box<dyn Queue>, LeaseId) {
+    let (mut from, mut to) = (open(sandbox, "from"), open(sandbox, "to"));
+    let lease = lease(from.as_mut());
+    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    (from, to, lease)
+}
+
 /// Queues `from`, with a message, and `to`, which is empty.
 fn two_queues() -> Sandbox {
     let sandbox = Sandbox::with_queues("from to");
@@ -69,9 +77,7 @@ fn what_is_prepared_is_not_to_be_seen_and_keeps_a_closed_queue_from_being_draine
 #[test]
 fn who_dies_before_the_old_message_is_finished_with_has_put_nothing() {
     let sandbox = two_queues();
-    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
-    let lease = lease(from.as_mut());
-    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    let (from, to, _) = prepared(&sandbox);
     drop((from, to));
     assert_eq!(sandbox.run("get to -t 0.3").code, 1);
     until("it is dropped", || sandbox.stat("to", "leased") == 0 || sandbox.run("get to -t 0").code != 1);
@@ -82,9 +88,7 @@ fn who_dies_before_the_old_message_is_finished_with_has_put_nothing() {
 #[test]
 fn who_dies_after_the_old_message_is_finished_with_has_put_the_new_one() {
     let sandbox = two_queues();
-    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
-    let lease = lease(from.as_mut());
-    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    let (mut from, to, lease) = prepared(&sandbox);
     from.end(&[lease], &End::HandedOn, None).unwrap();
     drop((from, to));
     assert_eq!(sandbox.ok("get to -t 5"), "output");
@@ -95,9 +99,7 @@ fn who_dies_after_the_old_message_is_finished_with_has_put_the_new_one() {
 #[test]
 fn where_the_old_queue_is_gone_the_new_message_is_there() {
     let sandbox = two_queues();
-    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
-    let lease = lease(from.as_mut());
-    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    let (from, to, _) = prepared(&sandbox);
     drop((from, to));
     sandbox.ok("rm from");
     sandbox.ok("create from");
@@ -121,9 +123,7 @@ fn a_second_worker_does_not_publish_what_the_first_one_left() {
 #[test]
 fn what_was_prepared_is_dropped_when_somebody_else_has_finished_with_the_message() {
     let sandbox = two_queues();
-    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
-    let lease = lease(from.as_mut());
-    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    let (from, to, _) = prepared(&sandbox);
     drop((from, to));
     // Nobody has looked into the other queue yet.
     assert_eq!(sandbox.ok("get from -t 5"), "input\n");
@@ -135,9 +135,7 @@ fn what_was_prepared_is_dropped_when_somebody_else_has_finished_with_the_message
 #[test]
 fn nothing_stays_behind_of_what_was_handed_on() {
     let sandbox = two_queues();
-    let (mut from, mut to) = (open(&sandbox, "from"), open(&sandbox, "to"));
-    let lease = lease(from.as_mut());
-    to.prepare(&Run::whole(b"output"), &from.source(lease).unwrap(), None).unwrap();
+    let (mut from, to, lease) = prepared(&sandbox);
     from.end(&[lease], &End::HandedOn, None).unwrap();
     drop((from, to));
     assert_eq!(sandbox.ok("get to -t 5"), "output");
