@@ -35,17 +35,31 @@ struct Piece {
     length: u64,
 }
 
-/// Whole messages at the start of a loan.
+/// Whole messages in a loan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Filled {
     framing: Framing,
+    /// Where the first one starts, in bytes: less than a unit.
+    start: u64,
     pub(crate) count: u64,
     /// Bytes, delimiters included.
     pub(crate) length: u64,
     checksum: u32,
 }
 
+impl Filled {
+    /// Where they end, in bytes from the start of the loan.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.length
+    }
+}
+
 impl Loan {
+    /// How large it is, in bytes.
+    pub(crate) fn space(&self) -> u64 {
+        (self.chain.units - 1) * UNIT
+    }
+
     /// Its pieces, offsets and lengths in bytes, but for the first `from` bytes and those from `to` on.
     pub(crate) fn pieces(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (u64, u64)> {
         self.pieces.iter().filter_map(move |&Piece { position, offset, length }| {
@@ -80,7 +94,7 @@ impl<M: Memory> Store<M> {
         self.loan(owner, chain).map(Some)
     }
 
-    /// Puts the messages that fill the start of `loan`, all or none, and lends space for `next` bytes in its place, if
+    /// Puts the messages in `loan`, all or none, and lends space for `next` bytes in its place, if
     /// there is any. Nothing is lent, or taken back, if they are not put. `now` is in nanoseconds since the Unix epoch.
     pub(crate) fn put_lent(
         &mut self,
@@ -92,6 +106,7 @@ impl<M: Memory> Store<M> {
         let Loan { owner, chain, .. } = *loan;
         let mut record = Record::new(filled.framing, false);
         record.set_count(u32::try_from(filled.count).unwrap_or(u32::MAX));
+        record.set_skip(filled.start as u32);
         record.set_length(filled.length);
         record.set_checksum(filled.checksum);
         let (capacity, max_items) = (self.stamp.capacity, self.stamp.max_items);
@@ -109,7 +124,7 @@ impl<M: Memory> Store<M> {
         // First, while the links of free units are as they were.
         let next = transaction.allocate_loan(next)?;
         record.set_first_unit(transaction.link(chain.first)?);
-        record.set_last_unit(loan.unit_of(filled.length - 1));
+        record.set_last_unit(loan.unit_of(filled.end() - 1));
         let surplus = (chain.units - 1).saturating_sub(record.payload_units());
         if surplus > 0 {
             let first = transaction.link(record.last_unit())?;
@@ -133,10 +148,10 @@ impl<M: Memory> Store<M> {
         transaction.commit()
     }
 
-    /// Copies `bytes` to the start of `loan`.
-    pub(crate) fn fill(&mut self, loan: &Loan, bytes: &[u8]) {
+    /// Copies `bytes` into `loan`, from its byte `start` on.
+    pub(crate) fn fill(&mut self, loan: &Loan, start: u64, bytes: &[u8]) {
         let mut left = bytes;
-        for (offset, length) in loan.pieces(0, bytes.len() as u64) {
+        for (offset, length) in loan.pieces(start, start + bytes.len() as u64) {
             let (piece, rest) = left.split_at(length as usize);
             self.memory.write(offset, piece);
             left = rest;
@@ -150,26 +165,26 @@ impl<M: Memory> Store<M> {
         }
     }
 
-    /// The whole messages in the first `length` bytes of `loan`, if there is one.
-    pub(crate) fn examine(&self, loan: &Loan, length: u64, framing: Framing) -> Option<Filled> {
+    /// The whole messages in the bytes from `start`, which is in the first unit, to `end` of `loan`, if there is one.
+    pub(crate) fn examine(&self, loan: &Loan, start: u64, end: u64, framing: Framing) -> Option<Filled> {
         let delimiter = framing.delimiter()?;
-        let length = length - self.after_last(loan, length, delimiter)?;
+        let end = end - self.after_last(loan, start, end, delimiter)?;
         let (mut count, mut hasher) = (0, crc32fast::Hasher::new());
         let mut chunks = Chunks::new();
-        for (offset, length) in loan.pieces(0, length) {
+        for (offset, length) in loan.pieces(start, end) {
             chunks.each(&self.memory, offset, length, |chunk| {
                 count += count_delimiters(chunk, delimiter);
                 hasher.update(chunk);
             });
         }
         // Somebody may scribble over it meanwhile.
-        (count > 0).then(|| Filled { framing, count, length, checksum: hasher.finalize() })
+        (count > 0).then(|| Filled { framing, start, count, length: end - start, checksum: hasher.finalize() })
     }
 
-    /// Bytes after the last delimiter in the first `length` bytes of `loan`.
-    fn after_last(&self, loan: &Loan, length: u64, delimiter: u8) -> Option<u64> {
+    /// Bytes after the last delimiter in those from `start` to `end` of `loan`.
+    fn after_last(&self, loan: &Loan, start: u64, end: u64, delimiter: u8) -> Option<u64> {
         let (mut after, mut chunks) = (0, Chunks::new());
-        for (offset, length) in loan.pieces(0, length).rev() {
+        for (offset, length) in loan.pieces(start, end).rev() {
             let mut left = length;
             while left > 0 {
                 let chunk = chunks.copy_end(&self.memory, offset, left);

@@ -272,9 +272,10 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
 }
 
 fn put_lent(store: &mut Store<TestMemory>, loan: &Loan, body: &[u8], clock: u64) -> bool {
-    store.fill(loan, body);
-    let space = loan.pieces(0, body.len() as u64).map(|(_, length)| length).sum();
-    match store.examine(loan, space, Framing::Nul) {
+    let start = body.len() as u64 % format::UNIT;
+    store.fill(loan, start, body);
+    let end = loan.space().min(start + body.len() as u64);
+    match store.examine(loan, start, end, Framing::Nul) {
         Some(filled) => done(store.put_lent(loan, &filled, 500, clock)),
         None => true,
     }
