@@ -214,7 +214,7 @@ fn several(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
     let costs = in_turn(bench.many(7, 1), &mut contenders);
     let what = |(producers, consumers)| format!("lines, producers by consumers: {producers} by {consumers}");
     for (size, ours) in sizes.iter().zip(&costs).skip(1) {
-        let bar = (*size == (4, 4)).then_some(Bar::AtMost(1.0 / 0.7));
+        let bar = (*size == (4, 4)).then_some(Bar::TimesAsFast(0.7));
         report.row(&what(*size), "ipcq, 1 by 1", Unit::MessageRate, Compared::of(ours, &costs[0]), bar);
     }
     let samples = samples(bench, peers, b'\n', count, 100, 2);
