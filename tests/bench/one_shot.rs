@@ -11,33 +11,34 @@ use std::process::Stdio;
 const ROUNDS: usize = 20;
 const PROCESSES: usize = 100;
 
-/// What is done again and again, against something else.
-struct Task<'a> {
-    ours: &'a str,
-    other: &'a str,
-    /// What a loop of the shell does each time.
-    theirs: String,
+/// What a loop of the shell does in place of a put and a get.
+struct Peer {
+    name: &'static str,
+    put: String,
+    /// Unless it is a place to put into only.
+    get: Option<String>,
     /// How many times more it takes than the others.
     slowness: usize,
     bar: Option<Bar>,
 }
+
+/// Seconds for each put, and for each get.
+type Costs = [Option<f64>; 2];
 
 pub(crate) fn run(bench: &Bench, report: &mut Report) {
     bench.prepare("ipcq create one; touch list; mkfifo sink");
     let server = redis::Server::start(bench, report).filter(|_| have("redis-cli", report));
     // Somebody has to read what is written into the fifo.
     let _sink = Running::start(bench.program("sh").args(["-c", "exec cat <> sink"]));
-    let (put, get) = ("put", "get");
-    let mut tasks = Vec::new();
-    let mut task = |ours, other, theirs: String, slowness, bar| tasks.push(Task { ours, other, theirs, slowness, bar });
-    for ours in [put, get] {
-        task(ours, "/bin/true", "/bin/true".to_owned(), 1, Some(Bar::AtMost(1.0)));
-    }
+    let mut peers = Vec::new();
+    let mut peer = |name, put: &str, get: Option<&str>, slowness, bar: Option<f64>| {
+        let (put, get) = (put.to_owned(), get.map(str::to_owned));
+        peers.push(Peer { name, put, get, slowness, bar: bar.map(Bar::AtMost) });
+    };
+    peer("/bin/true", "/bin/true", Some("/bin/true"), 1, Some(1.0));
     if let Some(server) = &server {
-        for (ours, command) in [(put, "RPUSH one x"), (get, "LPOP one")] {
-            let theirs = format!("redis-cli -s {} {command}", server.socket);
-            task(ours, "redis-cli RPUSH or LPOP", theirs, 4, Some(Bar::AtMost(0.25)));
-        }
+        let [put, get] = ["RPUSH one x", "LPOP one"].map(|command| format!("redis-cli -s {} {command}", server.socket));
+        peer("redis-cli RPUSH or LPOP", &put, Some(&get), 4, Some(0.25));
     }
     let mut keeper = None;
     if have("sqlite3", report) {
@@ -49,46 +50,50 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
         writeln!(other.stdin.as_mut().unwrap(), "SELECT count(*) FROM queue;").unwrap();
         keeper = Some(Running::from(other));
         until(|| bench.path("one.sqlite-shm").exists());
-        for (ours, statement) in [
-            (put, "INSERT INTO queue (body) VALUES (\"x\")"),
-            (get, "DELETE FROM queue WHERE id = (SELECT min(id) FROM queue) RETURNING body"),
-        ] {
-            let theirs = format!("sqlite3 one.sqlite '{statement}'");
-            task(ours, "sqlite3 INSERT or DELETE", theirs, 2, Some(Bar::AtMost(0.5)));
-        }
+        let [put, get] = [
+            "INSERT INTO queue (body) VALUES (\"x\")",
+            "DELETE FROM queue WHERE id = (SELECT min(id) FROM queue) RETURNING body",
+        ]
+        .map(|statement| format!("sqlite3 one.sqlite '{statement}'"));
+        peer("sqlite3 INSERT or DELETE", &put, Some(&get), 2, Some(0.5));
     }
     if let Some(broker) = simplebroker::command(report) {
-        let broker = broker.display();
-        task(put, "SimpleBroker's command", format!("{broker} -f one.broker write one x"), 50, None);
-        task(get, "SimpleBroker's command", format!("{broker} -f one.broker read one"), 50, None);
+        let [put, get] =
+            ["write one x", "read one"].map(|command| format!("{} -f one.broker {command}", broker.display()));
+        peer("SimpleBroker's command", &put, Some(&get), 50, None);
     }
     if have("flock", report) {
-        task(put, "echo >> file under flock(1)", "{ flock 9; echo x >> list; } 9> lock".to_owned(), 1, None);
+        peer("echo >> file under flock(1)", "{ flock 9; echo x >> list; } 9> lock", None, 1, None);
     }
-    task(put, "echo > fifo, no process at all", "echo x > sink".to_owned(), 1, None);
+    peer("echo > fifo, no process at all", "echo x > sink", None, 1, None);
     for shell in ["bash", "dash"] {
         if have(shell, report) {
-            from_shell(bench, report, shell, &tasks);
+            from_shell(bench, report, shell, &peers);
         }
     }
     drop(keeper);
 }
 
-fn from_shell(bench: &Bench, report: &mut Report, shell: &str, tasks: &[Task<'_>]) {
-    let each = |body: String, slowness: usize| {
+fn from_shell(bench: &Bench, report: &mut Report, shell: &str, peers: &[Peer]) {
+    let each = |body: &str, slowness: usize| {
         let times = bench.many(PROCESSES / slowness, 4);
         let script = format!("i=0; while [ $i -lt {times} ]; do {body}; i=$((i + 1)); done");
-        move || bench.time_script(shell, &script) / times as f64
+        bench.time_script(shell, &script) / times as f64
     };
-    let mut contenders: Vec<Contender> = Vec::new();
-    for body in ["ipcq put one x", "ipcq get one"] {
-        contenders.push(Box::new(each(body.to_owned(), 1)));
+    // Who gets has put before, whoever's turn comes first.
+    let mut contenders: Vec<Contender<Costs>> =
+        vec![Box::new(|| ["ipcq put one x", "ipcq get one"].map(|command| Some(each(command, 1))))];
+    for peer in peers {
+        contenders.push(Box::new(|| [Some(&peer.put), peer.get.as_ref()].map(|body| Some(each(body?, peer.slowness)))));
     }
-    tasks.iter().for_each(|task| contenders.push(Box::new(each(task.theirs.clone(), task.slowness))));
-    let costs = in_turn(bench.many(ROUNDS, 1), &mut contenders);
-    for (task, theirs) in tasks.iter().zip(&costs[2..]) {
-        let ours = &costs[usize::from(task.ours == "get")];
-        let what = format!("{}, a process each, from {shell}", task.ours);
-        report.row(&what, task.other, Unit::Time, Compared::of(ours, theirs), task.bar);
+    let costs = in_turn(bench.many(ROUNDS, 2), &mut contenders);
+    for (peer, theirs) in peers.iter().zip(&costs[1..]) {
+        for (index, operation) in ["put", "get"].into_iter().enumerate() {
+            let of = |costs: &[Costs]| costs.iter().filter_map(|costs| costs[index]).collect::<Vec<_>>();
+            let what = format!("{operation}, a process each, from {shell}");
+            if theirs.iter().any(|costs| costs[index].is_some()) {
+                report.row(&what, peer.name, Unit::Time, Compared::of(&of(&costs[0]), &of(theirs)), peer.bar);
+            }
+        }
     }
 }

@@ -21,51 +21,47 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     let cli = format!("redis-cli -s {}", server.socket);
     let count = bench.many(1_000_000, 2_000);
     write_input(bench, count);
-    let put = |script: String| move || bench.time_script("sh", &script) / count as f64;
-    // Each round begins and ends with nothing on the server.
-    let ours_in = format!("{directory} ipcq create s --capacity 1G; {directory} ipcq put -l s < lines");
-    let theirs_in = format!("{cli} --pipe < commands");
-    let ours_out = format!("{directory} ipcq get -a s > out; {directory} ipcq rm s; cmp lines out");
-    let theirs_out = format!("yes 'LPOP l {AT_ONCE}' | head -n {} | {cli} > out", count.div_ceil(AT_ONCE));
-    let costs = in_turn(
-        bench.many(5, 1),
-        &mut [Box::new(put(ours_in)), Box::new(put(ours_out)), Box::new(put(theirs_in)), Box::new(put(theirs_out))],
-    );
+    let stream = |script: &str| bench.time_script("sh", script) / count as f64;
+    // Each turn begins and ends with nothing on the server.
+    let ours = [
+        format!("{directory} ipcq create s --capacity 1G; {directory} ipcq put -l s < lines"),
+        format!("{directory} ipcq get -a s > out; {directory} ipcq rm s; cmp lines out"),
+    ];
+    let theirs = [
+        format!("{cli} --pipe < commands"),
+        format!("yes 'LPOP l {AT_ONCE}' | head -n {} | {cli} > out", count.div_ceil(AT_ONCE)),
+    ];
+    let [put, get] = in_and_out(bench.many(5, 2), stream, &ours, &theirs);
     let what = format!("{} lines of {LENGTH} B to a server", streams::in_words(count));
     // 0.8 of its speed.
     let bar = Some(Bar::AtMost(1.25));
-    let others = ["redis-cli --pipe, RPUSH", "redis-cli, LPOP 1000"];
-    for (index, (what, other)) in [format!("{what}, put"), format!("{what}, got")].iter().zip(others).enumerate() {
-        let compared = Compared::of(&costs[index], &costs[index + 2]);
-        report.row(what, other, Unit::MessageRate, compared, bar);
-    }
+    report.row(&format!("{what}, put"), "redis-cli --pipe, RPUSH", Unit::MessageRate, put, bar);
+    report.row(&format!("{what}, got"), "redis-cli, LPOP 1000", Unit::MessageRate, get, bar);
     bench.prepare(&format!("{directory} ipcq create one; rm lines commands out"));
-    let each = |body: String| {
-        let times = bench.many(PROCESSES, 4);
-        let script = format!("i=0; while [ $i -lt {times} ]; do {body}; i=$((i + 1)); done");
-        move || bench.time_script("dash", &script) / times as f64
-    };
     if !have("dash", report) {
         return;
     }
-    let costs = in_turn(
-        bench.many(20, 1),
-        &mut [
-            Box::new(each(format!("{directory} ipcq put one x"))),
-            Box::new(each(format!("{directory} ipcq get one"))),
-            Box::new(each(format!("{cli} RPUSH list x"))),
-            Box::new(each(format!("{cli} LPOP list"))),
-        ],
-    );
+    let each = |body: &str| {
+        let times = bench.many(PROCESSES, 4);
+        let script = format!("i=0; while [ $i -lt {times} ]; do {body}; i=$((i + 1)); done");
+        bench.time_script("dash", &script) / times as f64
+    };
+    let ours = ["put one x", "get one"].map(|command| format!("{directory} ipcq {command}"));
+    let theirs = ["RPUSH list x", "LPOP list"].map(|command| format!("{cli} {command}"));
+    let [put, get] = in_and_out(bench.many(20, 2), each, &ours, &theirs);
     let what = "to a server, a process each, from dash";
-    report.row(
-        &format!("put {what}"),
-        "redis-cli RPUSH",
-        Unit::Time,
-        Compared::of(&costs[0], &costs[2]),
-        Some(Bar::AtMost(1.0)),
-    );
-    report.row(&format!("get {what}"), "redis-cli LPOP", Unit::Time, Compared::of(&costs[1], &costs[3]), None);
+    report.row(&format!("put {what}"), "redis-cli RPUSH", Unit::Time, put, Some(Bar::AtMost(1.0)));
+    report.row(&format!("get {what}"), "redis-cli LPOP", Unit::Time, get, None);
+}
+
+/// How scripts compare that put and get: who gets has put before, whoever's turn comes first.
+fn in_and_out(rounds: usize, cost: impl Fn(&str) -> f64, ours: &[String; 2], theirs: &[String; 2]) -> [Compared; 2] {
+    let both = |scripts: &[String; 2]| scripts.each_ref().map(|script| cost(script));
+    let costs = in_turn(rounds, &mut [Box::new(|| both(ours)), Box::new(|| both(theirs))]);
+    [0, 1].map(|index| {
+        let of = |costs: &[[f64; 2]]| costs.iter().map(|costs| costs[index]).collect::<Vec<_>>();
+        Compared::of(&of(&costs[0]), &of(&costs[1]))
+    })
 }
 
 /// Makes the file `lines`, and `commands`, which puts the same into a list.
