@@ -43,7 +43,7 @@ pub(crate) struct Filled {
     start: u64,
     pub(crate) count: u64,
     /// Bytes, delimiters included.
-    pub(crate) length: u64,
+    length: u64,
     checksum: u32,
 }
 
@@ -94,8 +94,8 @@ impl<M: Memory> Store<M> {
         self.loan(owner, chain).map(Some)
     }
 
-    /// Puts the messages in `loan`, all or none, and lends space for `next` bytes in its place, if
-    /// there is any. Nothing is lent, or taken back, if they are not put. `now` is in nanoseconds since the Unix epoch.
+    /// Puts the messages in `loan`, all or none, and lends space for `next` bytes in its place, if there is any. Nothing
+    /// is lent, or taken back, if they are not put. `now` is in nanoseconds since the Unix epoch.
     pub(crate) fn put_lent(
         &mut self,
         loan: &Loan,

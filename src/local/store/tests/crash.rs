@@ -7,7 +7,8 @@
 use super::Random;
 use super::check::{State, check};
 use super::memory::{Change, TestMemory};
-use super::world::{How, KeptBy, OWNERS, Operation, Part, SCRIPT, World};
+use super::operation::{How, KeptBy, OWNERS, Operation, Part, SCRIPT};
+use super::world::World;
 use crate::lease::Shelf;
 use crate::local::format::{self, Stamp};
 use crate::local::store::Store;

@@ -3,7 +3,8 @@
 use super::Random;
 use super::check::check;
 use super::memory::TestMemory;
-use super::world::{Operation, World};
+use super::operation::Operation;
+use super::world::World;
 use crate::local::format;
 use crate::local::memory::{Memory, ReadMemory};
 use crate::local::store::{Fault, Lease, Result, Store, Taken, Want};

@@ -1,7 +1,8 @@
 //! Random operations: the store does what a vector of messages would do.
 
 use super::Random;
-use super::world::{Operation, World};
+use super::operation::Operation;
+use super::world::World;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
 

@@ -3,7 +3,8 @@
 use super::Random;
 use super::crash::worlds;
 use super::memory::TestMemory;
-use super::world::{OWNERS, Operation, SCRIPT, World};
+use super::operation::{OWNERS, Operation, SCRIPT};
+use super::world::World;
 use crate::lease::{Cause, LeaseId, Reason, Shelf};
 use crate::local::format::{self, Field, Stamp};
 use crate::local::memory::{Memory, ReadMemory};

@@ -1,7 +1,8 @@
 //! The fullest redo log, and the fullest file system.
 
 use super::check::check;
-use super::world::{Operation, World};
+use super::operation::Operation;
+use super::world::World;
 use crate::local::format;
 use crate::local::memory::ReadMemory;
 use crate::local::store::{DURABLE_FRAMES_AT_ONCE, FRAMES_AT_ONCE, Lease};

@@ -8,6 +8,7 @@ mod hostile;
 mod limits;
 mod memory;
 mod model;
+mod operation;
 mod power;
 mod soundness;
 mod waiters;

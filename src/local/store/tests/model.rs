@@ -1,7 +1,7 @@
 //! What a queue should do, without segments: vectors of messages.
 
 use super::check::{Message, State};
-use super::world::SCRIPT;
+use super::operation::SCRIPT;
 use crate::lease::Shelf;
 use crate::local::format::Stamp;
 use crate::local::store::{DURABLE_FRAMES_AT_ONCE, FRAMES_AT_ONCE, Keeper, Put};

@@ -1,7 +1,8 @@
 //! The counts of those who wait: never too low, and not higher with every look of a sleeper; and who is woken.
 
 use super::memory::Change;
-use super::world::{Operation, World};
+use super::operation::Operation;
+use super::world::World;
 use crate::local::format::{self, DATA_WAKE, RECENT_WAKE};
 use crate::local::memory::ReadMemory;
 use crate::local::store::Put;
