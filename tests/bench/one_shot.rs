@@ -75,11 +75,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
 }
 
 fn from_shell(bench: &Bench, report: &mut Report, shell: &str, peers: &[Peer]) {
-    let each = |body: &str, slowness: usize| {
-        let times = bench.many(PROCESSES / slowness, 4);
-        let script = format!("i=0; while [ $i -lt {times} ]; do {body}; i=$((i + 1)); done");
-        bench.time_script(shell, &script) / times as f64
-    };
+    let each = |body: &str, slowness: usize| bench.time_turn(shell, bench.many(PROCESSES / slowness, 4), body);
     // Who gets has put before, whoever's turn comes first.
     let mut contenders: Vec<Contender<Costs>> =
         vec![Box::new(|| ["ipcq put one x", "ipcq get one"].map(|command| Some(each(command, 1))))];

@@ -41,11 +41,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     if !have("dash", report) {
         return;
     }
-    let each = |body: &str| {
-        let times = bench.many(PROCESSES, 4);
-        let script = format!("i=0; while [ $i -lt {times} ]; do {body}; i=$((i + 1)); done");
-        bench.time_script("dash", &script) / times as f64
-    };
+    let each = |body: &str| bench.time_turn("dash", bench.many(PROCESSES, 4), body);
     let ours = ["put one x", "get one"].map(|command| format!("{directory} ipcq {command}"));
     let theirs = ["RPUSH list x", "LPOP list"].map(|command| format!("{cli} {command}"));
     let [put, get] = in_and_out(bench.many(20, 2), each, &ours, &theirs);

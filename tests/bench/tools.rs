@@ -76,6 +76,12 @@ impl Bench {
         start.elapsed().as_secs_f64()
     }
 
+    /// Seconds that a shell takes for each turn of a loop that does `body` so many times.
+    pub(crate) fn time_turn(&self, shell: &str, times: usize, body: &str) -> f64 {
+        let script = format!("i=0; while [ $i -lt {times} ]; do {body}; i=$((i + 1)); done");
+        self.time_script(shell, &script) / times as f64
+    }
+
     /// Runs a script that prepares something.
     pub(crate) fn prepare(&self, script: &str) {
         self.time_script("sh", script);
