@@ -118,9 +118,8 @@ fn peeked(shelf: Shelf, shown: store::Shown) -> Peeked {
     let record = &shown.record;
     let at = match shelf {
         Shelf::Ready => None,
-        Shelf::Leased => Some(record.deadline()).filter(|until| record.is_kept() && *until != NEVER),
-        Shelf::Delayed => Some(record.not_before()),
-        Shelf::Dead => Some(record.died_at()),
+        Shelf::Leased => Some(record.due()).filter(|until| record.is_kept() && *until != NEVER),
+        Shelf::Delayed | Shelf::Dead => Some(record.due()),
     };
     Peeked {
         id: shown.id,

@@ -5,8 +5,20 @@ use super::super::format;
 use super::super::memory::ReadMemory;
 use super::halves::{join, split};
 
-/// The units below a node of a tree, left and right, or 0.
-pub(super) type Below = [u32; 2];
+/// Ways down from a node of a tree.
+pub(super) const WAYS: usize = 4;
+
+/// The units below a node, one for each way, or 0.
+pub(super) type Below = [u32; WAYS];
+
+/// The two words of a record that hold them, each for two ways.
+const WORDS: [u64; 2] = [format::RECORD_BRANCH_0, format::RECORD_BRANCH_2];
+
+/// What is below a node according to the words of its record.
+pub(super) fn below(word: impl Fn(u64) -> u64) -> Below {
+    let [[a, b], [c, d]] = WORDS.map(|offset| split(word(offset)));
+    [a, b, c, d]
+}
 
 /// Branches that a change sets.
 #[derive(Default)]
@@ -38,7 +50,7 @@ impl Branches {
     /// The branches of the node in `unit`, as they were when the walk in progress began.
     pub(super) fn get<M: ReadMemory>(&self, memory: &M, unit: u32) -> Below {
         let changed = self.find(unit).map(|at| self.changed[at].1);
-        changed.unwrap_or_else(|| split(memory.load(format::unit_offset(unit) + format::RECORD_LEFT)))
+        changed.unwrap_or_else(|| below(|word| memory.load(format::unit_offset(unit) + word)))
     }
 
     pub(super) fn set(&mut self, unit: u32, below: Below) {
@@ -63,19 +75,23 @@ impl Branches {
         may_be_there.then(|| self.changed[..self.before].iter().rposition(|changed| changed.0 == unit)).flatten()
     }
 
-    /// How many they are.
+    /// How many words hold them.
     pub(super) fn len(&self) -> usize {
-        self.changed.len()
+        self.changed.len() * WORDS.len()
     }
 
     /// The words that hold them: offset, value.
     pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.changed.iter().map(|(unit, below)| (format::unit_offset(*unit) + format::RECORD_LEFT, join(*below)))
+        self.changed.iter().flat_map(|&(unit, [a, b, c, d])| {
+            let at = format::unit_offset(unit);
+            [(at + WORDS[0], join([a, b])), (at + WORDS[1], join([c, d]))]
+        })
     }
 }
 
-// The right branch is in the second half of a word that starts with the left one.
-const _: () = assert!(format::RECORD_LEFT.is_multiple_of(8) && format::RECORD_RIGHT == format::RECORD_LEFT + 4);
+// The second and fourth branch are in the second halves of words that start with the first and third.
+const _: () = assert!(WORDS[0].is_multiple_of(8) && format::RECORD_BRANCH_1 == WORDS[0] + 4);
+const _: () = assert!(WORDS[1].is_multiple_of(8) && format::RECORD_BRANCH_3 == WORDS[1] + 4);
 
 #[cfg(test)]
 mod tests {
@@ -108,18 +124,19 @@ mod tests {
     fn what_one_walk_sets_the_next_one_meets_and_the_segment_gets() {
         let mut branches = Branches::default();
         // The last two leave the same trace.
-        for (unit, below) in [(66, [67, 0]), (67, [0, 68]), (131, [1, 2]), (67, [3, 4])] {
+        for (unit, below) in [(66, [67, 0, 0, 0]), (67, [0, 0, 68, 0]), (131, [1, 2, 3, 4]), (67, [5, 6, 7, 8])] {
             branches.start_walk();
             branches.set(unit, below);
         }
         branches.start_walk();
         branches.forget(66);
         let view = View::new(&Nothing, branches.words());
-        for (unit, below) in [(66, [0, 0]), (67, [3, 4]), (131, [1, 2])] {
+        for (unit, below) in [(66, [0; WAYS]), (67, [5, 6, 7, 8]), (131, [1, 2, 3, 4])] {
             assert_eq!(branches.get(&Nothing, unit), below);
-            let field = |field| view.load32(format::unit_offset(unit) + field);
-            assert_eq!([format::RECORD_LEFT, format::RECORD_RIGHT].map(field), below);
+            let fields = (format::RECORD_BRANCH_0..=format::RECORD_BRANCH_3).step_by(4);
+            let stored = fields.map(|field| view.load32(format::unit_offset(unit) + field));
+            assert_eq!(stored.collect::<Vec<_>>(), below);
         }
-        assert_eq!(branches.len(), 2);
+        assert_eq!(branches.len(), 4);
     }
 }

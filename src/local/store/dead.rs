@@ -114,7 +114,7 @@ impl<M: Memory> Transaction<'_, M> {
         self.set_text(text, reason.text);
         let record = self.record("dead root", unit)?;
         record.set_state(State::Dead);
-        record.set_died_at(now);
+        record.set_due(now);
         record.set_reason(reason.word());
         record.set_reason_unit(text);
         let count = u64::from(record.count());

@@ -93,7 +93,7 @@ impl<M: Memory> Transaction<'_, M> {
         if after.not_before > after.now {
             let record = self.record("first lease", unit)?;
             record.set_state(State::Delayed);
-            record.set_not_before(after.not_before);
+            record.set_due(after.not_before);
             self.tree_insert(Tree::Delayed, unit)?;
             self.add(format::DELAYED, count);
             return Ok(Given { delayed: count, ..Given::default() });

@@ -3,6 +3,7 @@
 use super::super::format::{self, RECORD_WORDS};
 use super::super::memory::ReadMemory;
 use super::bits::bits;
+use super::branches::{self, Below};
 use super::{Result, damaged};
 use crate::message::Framing;
 
@@ -87,12 +88,9 @@ impl Record {
         RECORD_OWNER u32, owner set_owner;
         /// Nanoseconds since the Unix epoch.
         RECORD_LEASED_AT u64, leased_at set_leased_at;
-        /// When a kept lease runs out, in nanoseconds since the Unix epoch; the largest number: never.
-        RECORD_DEADLINE u64, deadline set_deadline;
-        /// When a delayed frame becomes ready, in nanoseconds since the Unix epoch.
-        RECORD_NOT_BEFORE u64, not_before set_not_before;
-        /// When a dead frame died, in nanoseconds since the Unix epoch.
-        RECORD_DIED_AT u64, died_at set_died_at;
+        /// When a kept lease runs out, a delayed frame becomes ready, or a dead one died, in nanoseconds since the Unix
+        /// epoch; the largest number: never.
+        RECORD_DUE u64, due set_due;
         /// Why a dead frame died: see `dead.rs`.
         RECORD_REASON u32, reason set_reason;
         /// The unit with the reason's text, or 0.
@@ -102,8 +100,8 @@ impl Record {
     }
 
     /// The frames below it in a tree, or 0; a change sets them apart from the record: see `branches.rs`.
-    pub(super) fn below(&self) -> [u32; 2] {
-        [format::RECORD_LEFT, format::RECORD_RIGHT].map(|field| u32::from_ne_bytes(self.field(field)))
+    pub(super) fn below(&self) -> Below {
+        branches::below(|word| u64::from_ne_bytes(self.field(word)))
     }
 
     /// One that nothing is known of.
@@ -170,8 +168,8 @@ impl Record {
 
     /// Whether the record in `unit` says that it is one, of a frame in that state.
     pub(super) fn is_there<M: ReadMemory>(memory: &M, unit: u32, state: State) -> bool {
-        // The two lead the record's first word.
-        let [kind, is, ..] = memory.load32(format::unit_offset(unit)).to_ne_bytes();
+        // The two lead a half of a word.
+        let [kind, is, ..] = memory.load32(format::unit_offset(unit) + format::RECORD_KIND).to_ne_bytes();
         [kind, is] == [KIND_FRAME, state as u8]
     }
 

@@ -149,7 +149,7 @@ impl<M: Memory> Store<M> {
             let mut transaction = self.begin()?;
             while let Some(unit) = left.next_if(|_| transaction.has_room()) {
                 transaction.tree_remove(Tree::Kept, unit)?;
-                transaction.record("kept root", unit)?.set_deadline(until);
+                transaction.record("kept root", unit)?.set_due(until);
                 transaction.tree_insert(Tree::Kept, unit)?;
             }
             transaction.tell_if_soon(until, now);
@@ -167,7 +167,7 @@ impl<M: Memory> Store<M> {
             let Some(unit) = transaction.tree_find(Tree::Kept, lease.message)? else { return Ok(Err(*lease)) };
             let record = *transaction.record("kept root", unit)?;
             transaction.drop_untouched(unit);
-            if record.attempts() != lease.attempt || record.deadline() <= now {
+            if record.attempts() != lease.attempt || record.due() <= now {
                 return Ok(Err(*lease));
             }
             if seen.insert(unit) {
@@ -212,7 +212,7 @@ impl<M: Memory> Store<M> {
         let due = |tree: Tree| {
             let unit = self.memory.load(tree.root());
             let in_use = unit < self.memory.load(format::FRESH) && unit >= u64::from(format::FIRST_UNIT);
-            in_use.then(|| self.memory.load(format::unit_offset(unit as u32) + tree.priority_field()))
+            in_use.then(|| self.memory.load(format::unit_offset(unit as u32) + format::RECORD_DUE))
         };
         [due(Tree::Kept), due(Tree::Delayed)].into_iter().flatten().min().filter(|time| *time != NEVER)
     }
@@ -235,7 +235,7 @@ impl<M: Memory> Transaction<'_, M> {
         }
         let record = self.record("first lease", lease.unit)?;
         record.set_kept(true);
-        record.set_deadline(until);
+        record.set_due(until);
         self.tree_insert(Tree::Kept, lease.unit)
     }
 
@@ -253,7 +253,7 @@ impl<M: Memory> Transaction<'_, M> {
             return Ok(None);
         }
         let record = self.record("kept root", unit)?;
-        let due = if tree == Tree::Kept { record.deadline() } else { record.not_before() };
+        let due = record.due();
         Ok(Some(unit).filter(|_| due <= now && due != NEVER))
     }
 

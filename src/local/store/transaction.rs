@@ -104,7 +104,7 @@ pub(super) struct Transaction<'a, M> {
 }
 
 /// Words that one step of a longer operation changes at most: taking a frame out of one tree and putting it into another
-/// changes a word of each node on two branches, and some of the frame, its neighbours, the counts, and the
+/// changes two words of each node on two branches, and some of the frame, its neighbours, the counts, and the
 /// text of a reason.
 const LARGEST_STEP: usize = 190;
 

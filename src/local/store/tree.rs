@@ -1,19 +1,22 @@
 //! Frames in trees: found by the id of their first message, and the one that is due first is the root.
 //!
 //! Each tree is a radix priority search tree (McCreight's priority search tree on the bits of a hashed key, as the
-//! Linux kernel once had in lib/prio_tree.c): a heap by priority, in which a step down goes left or right by the next
-//! bit of the key. So no branch is longer than the key has bits, however frames come and go, and a change
-//! touches one word of each node on one branch: it fits the redo log without any balancing.
+//! Linux kernel once had in lib/prio_tree.c): a heap by priority, in which a step down goes one of four ways by the next
+//! two bits of the key. So no branch is longer than the key has such pairs, however frames come and go, and a change
+//! touches two words of each node on one branch: it fits the redo log without any balancing. A step of a long walk is a
+//! cache miss; four ways make half as many of them as two would, and what is looked at of a node is in one line.
 
 use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, HANDED_ON_ROOT, KEPT_ROOT, RETURNED_ROOT};
 use super::super::memory::{Memory, ReadMemory};
-use super::branches::Below;
+use super::branches::{Below, WAYS};
 use super::frame::{Record, State};
 use super::transaction::Transaction;
 use super::{Result, damaged};
 
-/// Bits of a key: no branch is longer.
-const DEPTH: u32 = 64;
+/// Bits of a key that a step down takes.
+pub(super) const STEP_BITS: u32 = WAYS.ilog2();
+/// Steps that a key leads: no branch is longer.
+pub(super) const DEPTH: u32 = u64::BITS / STEP_BITS;
 
 /// Which tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,33 +71,29 @@ impl Tree {
     pub(super) fn priority(self, record: &Record) -> (u64, u64) {
         let first = match self {
             Tree::Returned | Tree::HandedOn => record.first_id(),
-            Tree::Delayed => record.not_before(),
-            Tree::Kept => record.deadline(),
-            Tree::Dead => record.died_at(),
+            Tree::Delayed | Tree::Kept | Tree::Dead => record.due(),
         };
         (first, record.first_id())
     }
 
     /// Where in a record the first of that is: a time, or the id.
-    pub(super) fn priority_field(self) -> u64 {
+    fn priority_field(self) -> u64 {
         match self {
             Tree::Returned | Tree::HandedOn => format::RECORD_FIRST_ID,
-            Tree::Delayed => format::RECORD_NOT_BEFORE,
-            Tree::Kept => format::RECORD_DEADLINE,
-            Tree::Dead => format::RECORD_DIED_AT,
+            Tree::Delayed | Tree::Kept | Tree::Dead => format::RECORD_DUE,
         }
     }
 }
 
-/// Whether the way to the key `id` goes right at `depth`. Multiplying by 2^64 divided by the golden ratio spreads ids,
-/// which follow each other, evenly over the upper bits (Knuth, TAOCP 6.4).
-fn goes_right(id: u64, depth: u32) -> bool {
-    way_to(id, depth + 1) & 1 == 1
+/// The step at `depth` on the way to the key `id`. Multiplying by 2^64 divided by the golden ratio spreads ids, which
+/// follow each other, evenly over the upper bits (Knuth, TAOCP 6.4).
+fn step_to(id: u64, depth: u32) -> usize {
+    way_to(id, depth + 1) as usize % WAYS
 }
 
-/// The first `length` steps on the way to the key `id`, a bit for each, the last one lowest; 1 is to the right.
+/// The first `length` steps on the way to the key `id` as a number to the base of [`WAYS`], the last one lowest.
 pub(super) fn way_to(id: u64, length: u32) -> u64 {
-    id.wrapping_mul(0x9E37_79B9_7F4A_7C15).checked_shr(64 - length).unwrap_or(0)
+    id.wrapping_mul(0x9E37_79B9_7F4A_7C15).checked_shr(u64::BITS - length * STEP_BITS).unwrap_or(0)
 }
 
 /// What the way through a tree depends on.
@@ -107,7 +106,7 @@ struct Node {
 
 impl Node {
     /// Where there is none: behind all others.
-    const NONE: Node = Node { priority: (u64::MAX, u64::MAX), below: [0; 2] };
+    const NONE: Node = Node { priority: (u64::MAX, u64::MAX), below: [0; WAYS] };
 
     fn id(&self) -> u64 {
         self.priority.1
@@ -125,20 +124,20 @@ fn not_a_node<T>(tree: Tree, unit: u32) -> Result<T> {
 struct Place {
     above: Option<u32>,
     branches: Below,
-    side: usize,
+    way: usize,
 }
 
-const ROOT: Place = Place { above: None, branches: [0; 2], side: 0 };
+const ROOT: Place = Place { above: None, branches: [0; WAYS], way: 0 };
 
 impl Place {
     /// The place on the way to the key `id` below `unit`, which is `depth` deep and has these branches.
     fn below(unit: u32, branches: Below, id: u64, depth: u32) -> Self {
-        Place { above: Some(unit), branches, side: usize::from(goes_right(id, depth)) }
+        Place { above: Some(unit), branches, way: step_to(id, depth) }
     }
 
     /// What is there.
     fn unit(&self) -> u32 {
-        self.branches[self.side]
+        self.branches[self.way]
     }
 }
 
@@ -156,7 +155,7 @@ impl<M: Memory> Transaction<'_, M> {
         for depth in 0..DEPTH {
             if here == 0 {
                 self.hang(tree, place, carried)?;
-                self.branches().set(carried, [0; 2]);
+                self.branches().set(carried, [0; WAYS]);
                 return Ok(());
             }
             if here == carried {
@@ -188,16 +187,21 @@ impl<M: Memory> Transaction<'_, M> {
             here = place.unit();
             depth += 1;
         }
-        // The hole moves down: of its two children the first takes its place.
+        // The hole moves down: of its children the first takes its place.
         let mut hole = removed.below;
         for _ in depth..=DEPTH {
-            let (left, right) = (self.node(tree, hole[0])?, self.node(tree, hole[1])?);
-            let (side, first) = if right.priority < left.priority { (1, right) } else { (0, left) };
-            self.hang(tree, place, hole[side])?;
-            if hole[side] == 0 {
+            let (mut way, mut first) = (0, self.node(tree, hole[0])?);
+            for other in 1..WAYS {
+                let node = self.node(tree, hole[other])?;
+                if node.priority < first.priority {
+                    (way, first) = (other, node);
+                }
+            }
+            self.hang(tree, place, hole[way])?;
+            if hole[way] == 0 {
                 return Ok(());
             }
-            place = Place { above: Some(hole[side]), branches: hole, side };
+            place = Place { above: Some(hole[way]), branches: hole, way };
             hole = first.below;
         }
         damaged(tree.field(), "leads deeper than a tree can be")
@@ -215,7 +219,7 @@ impl<M: Memory> Transaction<'_, M> {
             if node.id() == id {
                 return Ok(Some(here));
             }
-            here = if depth < DEPTH && goes_right(id, depth) { node.below[1] } else { node.below[0] };
+            here = if depth < DEPTH { node.below[step_to(id, depth)] } else { 0 };
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
@@ -239,8 +243,8 @@ impl<M: Memory> Transaction<'_, M> {
     // Like `node` part of every step of a walk, of which it would be a third as a call.
     #[inline(always)]
     fn hang(&mut self, tree: Tree, place: Place, unit: u32) -> Result<()> {
-        let Place { above, mut branches, side } = place;
-        branches[side] = unit;
+        let Place { above, mut branches, way } = place;
+        branches[way] = unit;
         match above {
             None => self.set(tree.root(), u64::from(unit)),
             Some(above) if self.touched(above).is_none() && !Record::is_there(self.memory, above, tree.state()) => {

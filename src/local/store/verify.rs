@@ -10,7 +10,7 @@ use super::dead;
 use super::frame::{Record, State};
 use super::log::{pending, pending_on_disk};
 use super::owners::OwnersInUse;
-use super::tree::{Tree, way_to};
+use super::tree::{DEPTH, STEP_BITS, Tree, way_to};
 use super::units::each_piece;
 use super::view::View;
 use super::{Fault, Result, damaged};
@@ -294,12 +294,12 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             if !is_listed {
                 self.check_frame(unit, &record, tree.state())?;
             }
-            let [left, right] = record.below();
-            if depth == 64 && left | right != 0 {
+            if depth == DEPTH && record.below().iter().any(|unit| *unit != 0) {
                 return damaged(field, "leads deeper than a tree can be");
             }
-            open.push((left.into(), priority, depth + 1, way << 1));
-            open.push((right.into(), priority, depth + 1, way << 1 | 1));
+            for (unit, step) in record.below().into_iter().zip(0..) {
+                open.push((unit.into(), priority, depth + 1, way << STEP_BITS | step));
+            }
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ pub(super) fn check(memory: &TestMemory) -> Result<State, String> {
             Some(Place::HandedOn) | None => return Err("a frame that is no message".into()),
         }
         if record.is_kept() {
-            state.kept.insert(record.first_id(), record.deadline());
+            state.kept.insert(record.first_id(), record.due());
         }
     }
     for messages in [&mut state.ready, &mut state.unowned, &mut state.delayed, &mut state.dead] {

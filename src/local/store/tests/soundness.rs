@@ -26,15 +26,15 @@ const FREE: [&str; 12] = [
 ];
 
 /// Fields of trees, which mean something only to frames in one.
-const OF_TREES: [&str; 2] = ["left in tree", "right in tree"];
+const OF_TREES: [&str; 4] = ["branch 0", "branch 1", "branch 2", "branch 3"];
 
 /// Fields in use that no value of another field has to fit.
 fn is_bound(field: &Field) -> bool {
-    let is_of_the_lease = ["leased at", "lease deadline"].contains(&field.name);
-    let is_of_the_dead = ["reason", "died at", "reason unit"].contains(&field.name);
+    let is_of_the_lease = ["leased at", "due"].contains(&field.name);
+    let is_of_the_dead = ["reason", "reason unit"].contains(&field.name);
     let is_of_a_rate = ["since", "before", "rate"].iter().any(|end| field.name.ends_with(&format!("t {end}")));
     let is_of_the_message =
-        ["frame flags", "priority", "not before", "expires", "put at", "forgiven attempts"].contains(&field.name);
+        ["frame flags", "priority", "expires", "put at", "forgiven attempts"].contains(&field.name);
     !(is_of_a_rate || is_of_the_lease || is_of_the_dead || is_of_the_message || FREE.contains(&field.name))
 }
 
