@@ -14,6 +14,9 @@ use std::io;
 /// by hand, in nanoseconds.
 const LOOK_AT_FILE: u64 = 50_000_000;
 
+/// Bytes of the redo log that an operation on one message needs.
+const FEW_PAIRS: u64 = 256;
+
 impl LocalQueue {
     /// Does `operation` while nobody else can touch the segment.
     pub(super) fn locked<T>(
@@ -21,6 +24,7 @@ impl LocalQueue {
         deadline: Deadline,
         operation: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
+        self.fetch_ahead();
         let file = self.store.memory().file();
         let acquired =
             if self.only_looks { lock::acquire_to_look(file, deadline) } else { lock::acquire(file, deadline) };
@@ -34,6 +38,17 @@ impl LocalQueue {
         let result = self.catch_up().and_then(|()| operation(self));
         lock::release(self.store.memory().file());
         result
+    }
+
+    /// Has what nearly every operation reads and changes brought here from another processor while the kernel locks.
+    fn fetch_ahead(&self) {
+        let memory = self.store.memory();
+        memory.fetch_ahead(format::COMMIT, format::SPACE_WAKE);
+        memory.fetch_ahead(format::CONTROL, format::SECOND_LOG);
+        memory.fetch_ahead(format::LOG, format::LOG + FEW_PAIRS);
+        if let Some(owner) = self.owner {
+            memory.fetch_ahead(format::owner_offset(owner), format::owner_offset(owner + 1));
+        }
     }
 
     fn lock_timeout(&self) -> Error {

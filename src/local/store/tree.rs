@@ -191,8 +191,8 @@ impl<M: Memory> Transaction<'_, M> {
         let mut hole = removed.below;
         for _ in depth..=DEPTH {
             let (mut way, mut first) = (0, self.node(tree, hole[0])?);
-            for other in 1..WAYS {
-                let node = self.node(tree, hole[other])?;
+            for (other, unit) in hole.into_iter().enumerate().skip(1) {
+                let node = self.node(tree, unit)?;
                 if node.priority < first.priority {
                     (way, first) = (other, node);
                 }

@@ -33,8 +33,7 @@ fn is_bound(field: &Field) -> bool {
     let is_of_the_lease = ["leased at", "due"].contains(&field.name);
     let is_of_the_dead = ["reason", "reason unit"].contains(&field.name);
     let is_of_a_rate = ["since", "before", "rate"].iter().any(|end| field.name.ends_with(&format!("t {end}")));
-    let is_of_the_message =
-        ["frame flags", "priority", "expires", "put at", "forgiven attempts"].contains(&field.name);
+    let is_of_the_message = ["frame flags", "priority", "expires", "put at", "forgiven attempts"].contains(&field.name);
     !(is_of_a_rate || is_of_the_lease || is_of_the_dead || is_of_the_message || FREE.contains(&field.name))
 }
 

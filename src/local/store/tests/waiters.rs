@@ -1,11 +1,11 @@
 //! The counts of those who wait: never too low, and not higher with every look of a sleeper; and who is woken.
 
-use super::memory::Change;
+use super::memory::{Change, TestMemory};
 use super::operation::Operation;
 use super::world::World;
 use crate::local::format::{self, DATA_WAKE, RECENT_WAKE};
 use crate::local::memory::ReadMemory;
-use crate::local::store::Put;
+use crate::local::store::{Put, Store};
 use crate::message::Run;
 
 fn waiters(world: &World) -> u32 {
@@ -51,8 +51,12 @@ fn with_sleepers(others: u32, recent: u32) -> World {
 
 /// Who is woken by a message that is put: on which word, and how many.
 fn woken_by_a_put(world: &mut World) -> Vec<(u64, u32)> {
+    woken_by(world, |store| assert_eq!(store.put(&Run::whole(b"one"), false, NOW).unwrap(), Put::Done(1)))
+}
+
+fn woken_by(world: &mut World, does: impl FnOnce(&mut Store<TestMemory>)) -> Vec<(u64, u32)> {
     world.store.memory.record();
-    assert_eq!(world.store.put(&Run::whole(b"one"), false, NOW).unwrap(), Put::Done(1));
+    does(&mut world.store);
     let changes = world.store.memory.recorded();
     let wakes = changes.into_iter().filter_map(|change| match change {
         Change::Wake(word, count) => Some((word, count)),
@@ -101,4 +105,20 @@ fn few_sleepers_are_all_woken_whoever_watches() {
     let mut world = with_sleepers(8, 0);
     world.store.note_spinner(NOW + 20_000);
     assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, ALL)]);
+}
+
+#[test]
+fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
+    let mut world = with_sleepers(3, 0);
+    assert_eq!(woken_by(&mut world, Store::wake_ahead), [(DATA_WAKE, 3)]);
+    // Those who came too early sleep again.
+    assert_eq!(waiters(&world), 3);
+    assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, ALL)]);
+}
+
+#[test]
+fn of_many_sleepers_nobody_is_woken_ahead() {
+    for (others, recent) in [(0, 0), (9, 0), (9, 1), (1, 1)] {
+        assert_eq!(woken_by(&mut with_sleepers(others, recent), Store::wake_ahead), [], "{others}, {recent}");
+    }
 }
