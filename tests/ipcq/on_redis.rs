@@ -74,7 +74,7 @@ mod top;
 mod verify;
 #[path = "waiting.rs"]
 mod waiting;
-#[path = "work.rs"]
+#[path = "work/mod.rs"]
 mod work;
 #[path = "work_out.rs"]
 mod work_out;
