@@ -154,8 +154,8 @@ impl<M: Memory> Store<M> {
     /// Wakes those whom the put that comes now will wake, so that they are on their way while it is made. No word tells
     /// them that there is something: whoever is here before that has happened goes back to sleep, and is woken by it.
     pub(crate) fn wake_ahead(&mut self) {
-        // Of many, who is woken depends on who has come by then.
-        if !self.has_many_waiters() && self.memory.load32(RECENT.waiters) == 0 {
+        // Of many, who is woken depends on who has come by then. A put that waits for a disk takes longer than to be woken.
+        if !self.stamp.durable && !self.has_many_waiters() && self.memory.load32(RECENT.waiters) == 0 {
             let few = self.memory.load32(FOR_DATA.waiters);
             if few > 0 {
                 self.memory.wake(FOR_DATA.futex, few);

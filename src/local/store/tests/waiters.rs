@@ -117,8 +117,11 @@ fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
 }
 
 #[test]
-fn of_many_sleepers_nobody_is_woken_ahead() {
+fn of_many_sleepers_nobody_is_woken_ahead_nor_where_the_put_waits_for_a_disk() {
     for (others, recent) in [(0, 0), (9, 0), (9, 1), (1, 1)] {
         assert_eq!(woken_by(&mut with_sleepers(others, recent), Store::wake_ahead), [], "{others}, {recent}");
     }
+    let mut world = with_sleepers(1, 0);
+    world.store.stamp.durable = true;
+    assert_eq!(woken_by(&mut world, Store::wake_ahead), []);
 }
