@@ -2,7 +2,7 @@
 
 use super::super::format;
 use super::super::memory::Memory;
-use super::peek::each_in_list;
+use super::list::each_in_list;
 use super::tree::{Tree, each_in_order};
 use super::{Result, Store};
 

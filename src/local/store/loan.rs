@@ -9,9 +9,10 @@ use super::chunks::Chunks;
 use super::frame::Record;
 use super::halves::{join, split};
 use super::owners::Identity;
+use super::pieces::Pieces;
 use super::put::Put;
 use super::transaction::Transaction;
-use super::units::{Chain, Pieces};
+use super::units::Chain;
 use super::{RESERVED_UNITS, Result, Store, damaged};
 use crate::message::{Framing, count_delimiters};
 

@@ -10,7 +10,7 @@ use super::super::format::{
 };
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
-use super::take::checksum_now;
+use super::payload::checksum_now;
 use super::view::View;
 use super::{Fault, Result, damaged};
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use super::super::memory::{Memory, ReadMemory};
 use super::bits::bits;
 use super::ending::After;
 use super::frame::State;
-use super::peek::each_in_list;
+use super::list::each_in_list;
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::{Result, Store, damaged};

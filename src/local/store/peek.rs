@@ -4,11 +4,11 @@ use super::super::format;
 use super::super::memory::{Memory, ReadMemory};
 use super::dead;
 use super::frame::{Record, State};
+use super::list::each_in_list;
 use super::owners::identity;
-use super::take::check_payload;
+use super::payload;
 use super::tree::{Tree, each_in_order};
-use super::units::each_piece;
-use super::{Fault, Result, Store, damaged};
+use super::{Result, Store};
 use crate::lease::{Reason, Shelf};
 use crate::message::Run;
 
@@ -78,38 +78,9 @@ impl<M: Memory> Store<M> {
     }
 }
 
-/// Calls `visit` with each frame of a list, as long as it returns true.
-pub(super) fn each_in_list<M: ReadMemory>(
-    memory: &M,
-    first: u64,
-    mut visit: impl FnMut(u32, &Record) -> Result<bool>,
-) -> Result<()> {
-    let fresh = memory.load(format::FRESH);
-    let (mut next, mut left) = (first, fresh);
-    while next != 0 {
-        if next < u64::from(format::FIRST_UNIT) || next >= fresh || format::is_link_table(next as u32) || left == 0 {
-            return damaged("next frame", format!("names unit {next}, which is not in use, or there already"));
-        }
-        left -= 1;
-        let record = Record::load(memory, next as u32)?;
-        if !visit(next as u32, &record)? {
-            break;
-        }
-        next = record.next().into();
-    }
-    Ok(())
-}
-
 fn show_some<M: ReadMemory>(memory: &M, unit: u32, record: &Record, most: usize, shown: &mut Vec<Shown>) -> Result<()> {
     let mut payload = Vec::new();
-    if payload.try_reserve(record.length() as usize).is_err() {
-        return Err(Fault::Memory(record.length()));
-    }
-    each_piece(memory, unit, record, |offset, length| {
-        memory.append(offset, length, &mut payload);
-        Ok(true)
-    })?;
-    check_payload(unit, record, &payload)?;
+    payload::read(memory, unit, record, &mut payload)?;
     let owner = record.owner().checked_sub(1).filter(|owner| *owner < format::OWNER_ENTRIES);
     let holder = owner.map(|owner| identity(memory, owner).pid);
     let reason = match record.state() {

@@ -9,8 +9,8 @@
 use super::super::format::{self, PREPARED};
 use super::super::memory::Memory;
 use super::frame::State;
+use super::list::each_in_list;
 use super::owners::Identity;
-use super::peek::each_in_list;
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::tree::Tree;

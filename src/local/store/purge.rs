@@ -3,7 +3,7 @@
 use super::super::format;
 use super::super::memory::Memory;
 use super::frame::Record;
-use super::take::{checksum_now, measure};
+use super::payload::{checksum_now, measure};
 use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Fault, Result, Store, damaged};

@@ -3,8 +3,9 @@
 use super::super::format;
 use super::super::memory::Memory;
 use super::ending::After;
+use super::payload::measure;
 use super::sleepers::Wake;
-use super::take::{Lease, measure};
+use super::take::Lease;
 use super::transaction::Transaction;
 use super::units;
 use super::{Result, Store, damaged};

@@ -2,16 +2,15 @@
 //! others, until the lease is settled.
 
 use super::super::format::{self, state};
-use super::super::memory::{Memory, ReadMemory};
-use super::chunks::Chunks;
+use super::super::memory::Memory;
 use super::frame::{Record, State};
 use super::owners::Identity;
+use super::payload::{self, checksum_now, checksum_of_rest, copy_payload, measure};
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::tree::Tree;
-use super::units::{Chain, each_piece};
+use super::units::Chain;
 use super::{Fault, Result, Store, damaged};
-use crate::message::count_delimiters;
 use std::io;
 
 /// How much to take, and for whom.
@@ -110,6 +109,12 @@ impl<M: Memory> Store<M> {
         taken
     }
 
+    /// Appends the payload of a lease to `buffer`, checked against its checksum and the count of messages. Needs no
+    /// lock: what is leased does not change.
+    pub(crate) fn read(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
+        payload::read(&self.memory, lease.unit, &lease.record, buffer)
+    }
+
     fn rules(&self) -> Rules {
         Rules {
             capacity: self.stamp.capacity,
@@ -201,48 +206,6 @@ impl<M: Memory> Transaction<'_, M> {
         }
         Ok(())
     }
-}
-
-impl<M: Memory> Store<M> {
-    /// Appends the payload of a lease to `buffer`, checked against its checksum and the count of messages. Needs no
-    /// lock: what is leased does not change.
-    pub(crate) fn read(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
-        let start = buffer.len();
-        let checked = self
-            .append_payload(lease, buffer)
-            .and_then(|()| check_payload(lease.unit, &lease.record, &buffer[start..]));
-        if checked.is_err() {
-            buffer.truncate(start);
-        }
-        checked
-    }
-
-    fn append_payload(&self, lease: &Lease, buffer: &mut Vec<u8>) -> Result<()> {
-        let length = lease.record.length();
-        // What a segment asks for is not always to be had.
-        let reserved = usize::try_from(length).ok().map(|length| buffer.try_reserve(length));
-        if !matches!(reserved, Some(Ok(()))) {
-            return Err(Fault::Memory(length));
-        }
-        each_piece(&self.memory, lease.unit, &lease.record, |offset, length| {
-            self.memory.append(offset, length, buffer);
-            Ok(true)
-        })
-    }
-}
-
-/// Whether this is the payload of the frame in `unit`, and has as many messages.
-pub(super) fn check_payload(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
-    if payload.len() as u64 != record.length() || crc32fast::hash(payload) != record.checksum() {
-        return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
-    }
-    if let Some(delimiter) = record.framing().delimiter() {
-        let (count, ends) = (u64::from(record.count()), count_delimiters(payload, delimiter));
-        if ends != count || payload.last() != Some(&delimiter) {
-            return damaged("message count", format!("of unit {unit} is {count}, and the payload has {ends} ends"));
-        }
-    }
-    Ok(())
 }
 
 impl<M: Memory> Transaction<'_, M> {
@@ -346,64 +309,4 @@ impl Record {
         self.set_length(self.length() - length);
         self.set_checksum(checksum_of_rest(self.checksum(), checksum, self.length()));
     }
-}
-
-/// The CRC-32 of what follows a prefix, from that of both together and that of the prefix:
-/// crc(ab) = shift(crc(a), length of b) ^ crc(b), the identity behind zlib's crc32_combine.
-fn checksum_of_rest(both: u32, prefix: u32, rest_length: u64) -> u32 {
-    let mut shifted = crc32fast::Hasher::new_with_initial(prefix);
-    shifted.combine(&crc32fast::Hasher::new_with_initial_len(0, rest_length));
-    both ^ shifted.finalize()
-}
-
-/// Length in bytes, delimiters included, and checksum of the first `count` messages of a frame.
-pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<(u64, u32)> {
-    let Some(delimiter) = record.framing().delimiter() else { return Ok((record.length(), record.checksum())) };
-    let (mut left, mut length) = (count, 0);
-    let mut hasher = crc32fast::Hasher::new();
-    let mut chunks = Chunks::new();
-    each_piece(memory, unit, record, |offset, piece| {
-        let mut at = 0;
-        while at < piece && left > 0 {
-            let chunk = chunks.copy(memory, offset + at, piece - at);
-            at += chunk.len() as u64;
-            let mut end = chunk.len();
-            for found in memchr::memchr_iter(delimiter, chunk) {
-                left -= 1;
-                if left == 0 {
-                    end = found + 1;
-                    break;
-                }
-            }
-            hasher.update(&chunk[..end]);
-            length += end as u64;
-        }
-        Ok(left > 0)
-    })?;
-    if left > 0 {
-        return damaged("message count", format!("of unit {unit} is more than its payload has"));
-    }
-    Ok((length, hasher.finalize()))
-}
-
-/// The checksum that the payload of a frame has now.
-pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record) -> Result<u32> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut chunks = Chunks::new();
-    each_piece(memory, unit, record, |offset, piece| {
-        chunks.each(memory, offset, piece, |chunk| hasher.update(chunk));
-        Ok(true)
-    })?;
-    Ok(hasher.finalize())
-}
-
-/// Copies the start of a frame's payload.
-fn copy_payload<M: ReadMemory>(memory: &M, unit: u32, record: &Record, into: &mut [u8]) -> Result<()> {
-    let mut at = 0;
-    each_piece(memory, unit, record, |offset, piece| {
-        let length = (into.len() - at).min(piece as usize);
-        memory.read(offset, &mut into[at..at + length]);
-        at += length;
-        Ok(at < into.len())
-    })
 }

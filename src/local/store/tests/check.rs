@@ -4,7 +4,7 @@ use super::memory::TestMemory;
 use crate::local::format::{self, Stamp};
 use crate::local::memory::ReadMemory;
 use crate::local::store::frame::State as Place;
-use crate::local::store::units::each_piece;
+use crate::local::store::pieces::each_piece;
 use crate::local::store::verify;
 use crate::message::{Framing, Run};
 use std::collections::BTreeMap;
