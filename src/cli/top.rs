@@ -5,6 +5,7 @@ mod details;
 mod history;
 mod keys;
 mod list;
+mod look;
 mod news;
 mod sample;
 mod screen;
@@ -21,12 +22,12 @@ use crate::error::{Error, Result};
 use crate::name::Address;
 use crate::place::Place;
 use clap_complete::engine::ArgValueCompleter;
+use look::Look;
 use news::{Listener, News, Teller, news};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use sample::Sampler;
-use screen::Look;
 use state::{Request, State};
 use std::ffi::OsString;
 use std::io::stdin;
@@ -184,7 +185,7 @@ impl Watch<'_> {
                     Some(Request::Do(deed, address)) => {
                         if let Err(error) = deed.start(self.place, address.clone(), &self.teller) {
                             let outcome = Err(Error::io("start a thread", error).to_string());
-                            self.state.done(deed::Done { address, outcome });
+                            self.state.done(news::Done { address, outcome });
                         }
                     }
                 },
@@ -196,7 +197,7 @@ impl Watch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::sample::Reading;
+    use super::news::Reading;
     use super::*;
     use crate::queue::Status;
     use ratatui::backend::TestBackend;

@@ -4,7 +4,7 @@
 
 use super::super::purge;
 use super::super::steer::PATIENCE;
-use super::news::{News, Teller};
+use super::news::{Done, News, Teller};
 use crate::error::Result;
 use crate::lease::Shelf;
 use crate::name::Address;
@@ -25,13 +25,6 @@ pub(super) enum Deed {
     /// Remove what is dead.
     PurgeDead,
     Retry,
-}
-
-/// A deed that has been done, or that has failed.
-pub(super) struct Done {
-    pub(super) address: Address,
-    /// What was done, or why not, in a sentence.
-    pub(super) outcome: std::result::Result<String, String>,
 }
 
 impl Deed {

@@ -4,7 +4,7 @@
 use super::super::stat::age;
 use super::super::table::for_people;
 use super::history::Series;
-use super::screen::Look;
+use super::look::Look;
 use super::state::{Row, SHELVES, State};
 use crate::queue::Status;
 use ratatui::Frame;
@@ -134,7 +134,7 @@ fn lines(frame: &mut Frame<'_>, area: Rect, lines: &[String], indent: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::Details;
+    use super::super::news::Details;
     use super::super::tests::{read, screen, state, status};
     use super::*;
     use crate::queue::Status;

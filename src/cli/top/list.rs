@@ -2,7 +2,7 @@
 
 use super::super::stat::age;
 use super::super::table::for_people;
-use super::screen::Look;
+use super::look::Look;
 use super::state::{Order, Row, State};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};

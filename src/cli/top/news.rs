@@ -1,13 +1,15 @@
 //! What the threads of `top` tell the one that draws: a channel that also wakes whoever polls.
 
-use super::deed::Done;
-use super::sample::{Details, Reading};
+use crate::error::Result;
+use crate::lease::Shelf;
 use crate::name::Address;
+use crate::queue::Status;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use ratatui::crossterm::event::KeyEvent;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 /// Something that has happened elsewhere.
 pub(super) enum News {
@@ -25,6 +27,38 @@ pub(super) enum News {
     Details(Details),
     /// What was ordered has been done, or could not be.
     Done(Done),
+}
+
+/// A queue was looked at.
+pub(super) struct Reading {
+    pub(super) address: Address,
+    pub(super) at: Instant,
+    pub(super) outcome: Result<Status>,
+}
+
+/// What is to be looked at in depth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Focus {
+    pub(super) address: Address,
+    /// The messages that are to be seen.
+    pub(super) shelf: Shelf,
+}
+
+/// What was seen there, in lines for people.
+#[derive(Clone, Debug)]
+pub(super) struct Details {
+    pub(super) focus: Focus,
+    /// Who waits, and who holds messages.
+    pub(super) processes: Vec<String>,
+    /// The first messages.
+    pub(super) messages: Vec<String>,
+}
+
+/// A deed that has been done, or that has failed.
+pub(super) struct Done {
+    pub(super) address: Address,
+    /// What was done, or why not, in a sentence.
+    pub(super) outcome: std::result::Result<String, String>,
 }
 
 /// Where news come from.

@@ -5,9 +5,8 @@
 //! the figures of the other queues once, and not at every look.
 
 use super::super::{peek, stat};
-use super::news::{News, Teller};
+use super::news::{Details, Focus, News, Reading, Teller};
 use crate::error::{Error, Result};
-use crate::lease::Shelf;
 use crate::name::Address;
 use crate::open;
 use crate::place::Place;
@@ -29,31 +28,6 @@ const MOST_BYTES: u64 = 1 << 20;
 const TOO_LARGE: u64 = 16 << 20;
 /// Processes that are named: more than a high screen shows.
 const MOST_PROCESSES: usize = 60;
-
-/// A queue was looked at.
-pub(super) struct Reading {
-    pub(super) address: Address,
-    pub(super) at: Instant,
-    pub(super) outcome: Result<Status>,
-}
-
-/// What is to be looked at in depth.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Focus {
-    pub(super) address: Address,
-    /// The messages that are to be seen.
-    pub(super) shelf: Shelf,
-}
-
-/// What was seen there, in lines for people.
-#[derive(Clone, Debug)]
-pub(super) struct Details {
-    pub(super) focus: Focus,
-    /// Who waits, and who holds messages.
-    pub(super) processes: Vec<String>,
-    /// The first messages.
-    pub(super) messages: Vec<String>,
-}
 
 /// The one who is asked to look.
 pub(super) struct Sampler {

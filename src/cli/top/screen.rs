@@ -3,10 +3,11 @@
 use super::details;
 use super::keys::{HELP, NAMES};
 use super::list;
+use super::look::Look;
 use super::state::{State, View};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 /// The smallest screen on which there is something to see.
@@ -15,44 +16,6 @@ const SMALLEST: (u16, u16) = (40, 8);
 const DETAILS: u16 = 9;
 /// Lines that the list needs beside the details: the heads, and a few queues.
 const LIST: u16 = 4;
-
-/// How things look.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    /// Whether there are colours.
-    pub(super) colours: bool,
-}
-
-impl Look {
-    fn colour(self, colour: Color) -> Style {
-        if self.colours { Style::new().fg(colour) } else { Style::new() }
-    }
-
-    /// Something that went wrong.
-    pub(super) fn alarming(self) -> Style {
-        self.colour(Color::Red)
-    }
-
-    /// Something that is not as usual.
-    pub(super) fn notable(self) -> Style {
-        self.colour(Color::Yellow)
-    }
-
-    /// A line that rises and falls.
-    pub(super) fn curve(self) -> Style {
-        self.colour(Color::Cyan)
-    }
-
-    /// What names something.
-    pub(super) fn head(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
-    }
-
-    /// What is selected, or asks for an answer.
-    pub(super) fn reversed(self) -> Style {
-        Style::new().add_modifier(Modifier::REVERSED)
-    }
-}
 
 /// Draws what there is to see.
 pub(super) fn draw(frame: &mut Frame<'_>, state: &State, look: Look) {
@@ -235,7 +198,7 @@ mod tests {
     fn a_queue_that_cannot_be_read_says_why() {
         let mut state = state(&["jobs"]);
         let outcome = Err(Error::LockTimeout { name: "jobs".to_owned(), holder: "another process".to_owned() });
-        state.read(vec![super::super::sample::Reading { address: address("jobs"), at: Instant::now(), outcome }]);
+        state.read(vec![super::super::news::Reading { address: address("jobs"), at: Instant::now(), outcome }]);
         let shown = screen(&state, 80, 24);
         assert!(shown.lines().nth(2).unwrap().ends_with(" locked"), "{shown}");
         assert!(shown.contains("queue 'jobs' is locked by another process"), "{shown}");

@@ -1,10 +1,10 @@
 //! What the screen of `top` is about: the queues that were seen, which of them is selected, how they are sorted, what is
 //! being asked. Knows neither a terminal nor a queue: keys and news come in, and what is to be done goes out.
 
-use super::deed::{Deed, Done};
+use super::deed::Deed;
 use super::history::History;
 use super::keys::{self, Wish};
-use super::sample::{Details, Focus, Reading};
+use super::news::{Details, Done, Focus, Reading};
 use crate::error::Error;
 use crate::lease::Shelf;
 use crate::name::Address;
