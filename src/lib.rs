@@ -8,11 +8,12 @@
 //! | which queue | [`open`](mod@open): the only place that names the backends |
 //! | the backends | [`local`]: a file-locked, mmap'd segment; `redis` (a feature): keys on a Redis or Valkey server |
 //! | what a queue can do | [`queue`]: one trait, and waiting on several queues; [`elsewhere`]: asking one of another kind |
-//! | words everyone shares | [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`remote`], [`wait`] |
+//! | words everyone shares | [`address`], [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`remote`], `reserve`, [`wait`] |
 //!
 //! `unsafe` is denied but in three rooms: `local/map.rs` (the mapping), [`wait`] (futex calls) and
 //! `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
 
+pub mod address;
 pub mod cli;
 pub mod elsewhere;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod queue;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod remote;
+mod reserve;
 pub mod wait;
 #[cfg(not(feature = "redis"))]
 mod without_redis;

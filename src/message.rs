@@ -1,6 +1,5 @@
 //! What travels through a queue: runs of whole messages, and how each message ends.
 
-use crate::error::{Error, Result};
 use memchr::memchr;
 
 /// How the messages of a run are told apart, and with it how a message is given back.
@@ -144,22 +143,6 @@ impl<'a> Iterator for Messages<'a> {
         self.rest = end.map_or(&[], |end| &self.rest[end + 1..]);
         Some(message)
     }
-}
-
-/// Makes room in `buffer` for `bytes` more. What others send may be more than there is memory for, which is an
-/// error and not the end of this process.
-///
-/// # Errors
-/// When there is not so much memory.
-pub(crate) fn reserve(buffer: &mut Vec<u8>, bytes: u64) -> Result<()> {
-    let count = usize::try_from(bytes).unwrap_or(usize::MAX);
-    // With little memory left, as much as is needed has to do.
-    buffer.try_reserve(count).or_else(|_| buffer.try_reserve_exact(count)).map_err(|_| {
-        let bytes = bytes.saturating_add(buffer.len() as u64);
-        Error::Other(format!(
-            "there is no memory for {bytes} bytes of messages: raise the limit on memory (see 'ulimit -v'), or free some"
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,10 @@
-//! What a queue may be called: a plain name, the path of its file, or the URL of one on a server.
+//! What a queue may be called, and how what was typed is shown.
 
+use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::str::FromStr;
-
-use crate::error::{Error, Result};
-use crate::remote::{self, Remote};
 
 /// The longest queue name, in bytes.
 pub const LONGEST_NAME: usize = 200;
@@ -56,57 +53,6 @@ impl fmt::Display for QueueName {
     }
 }
 
-/// What a person types to say which queue: a name, a path with a `/` in it, or a URL.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A queue in the place where named queues live.
-    Named(QueueName),
-    /// A queue's file itself, wherever it is. Symbolic links and `..` are left to the kernel.
-    Path(PathBuf),
-    /// A queue on a server.
-    Remote(Remote),
-}
-
-impl Address {
-    /// Reads an address as it was typed.
-    ///
-    /// # Errors
-    /// [`Error::BadName`] when it is neither a queue name nor the path of a file.
-    pub fn parse(text: &OsStr) -> Result<Self> {
-        if let Some(remote) = Remote::parse(text) {
-            return remote.map(Address::Remote).map_err(|reason| bad_url(text, reason));
-        }
-        if !text.as_bytes().contains(&b'/') {
-            return QueueName::parse(text).map(Address::Named);
-        }
-        match complaint_about_path(text) {
-            Some(reason) => Err(bad_name(text, reason.to_owned())),
-            None => Ok(Address::Path(PathBuf::from(text))),
-        }
-    }
-
-    /// The address exactly as it was typed, for output that is not a terminal's; that of a server in full and without
-    /// its password.
-    pub fn as_os_str(&self) -> &OsStr {
-        match self {
-            Address::Named(name) => OsStr::new(name.as_str()),
-            Address::Path(path) => path.as_os_str(),
-            Address::Remote(remote) => OsStr::new(remote.shown()),
-        }
-    }
-}
-
-/// For people: whatever would disturb a terminal is escaped.
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Named(name) => name.fmt(formatter),
-            Address::Path(path) => formatter.write_str(&printable(path.as_os_str())),
-            Address::Remote(remote) => remote.fmt(formatter),
-        }
-    }
-}
-
 /// `text` as it can be shown in a message: control characters and bytes that are not UTF-8 are
 /// replaced, so that no file name can drive a terminal or break a line in two.
 pub(crate) fn printable(text: impl AsRef<OsStr>) -> String {
@@ -120,19 +66,14 @@ pub(crate) fn printable(text: impl AsRef<OsStr>) -> String {
     shown
 }
 
-fn bad_name(text: &OsStr, reason: String) -> Error {
+/// That `text`, of which the start is repeated, is no queue name.
+pub(crate) fn bad_name(text: &OsStr, reason: String) -> Error {
     let lossy = text.to_string_lossy();
     let mut start: OsString = lossy.chars().take(LONGEST_QUOTE).collect::<String>().into();
     if lossy.chars().nth(LONGEST_QUOTE).is_some() {
         start.push("…");
     }
     Error::BadName { name: printable(start), reason }
-}
-
-/// That `text`, which begins with a scheme of ours, is no URL of a queue. Only the scheme is repeated: the rest may
-/// hold a password.
-pub(crate) fn bad_url(text: &OsStr, reason: String) -> Error {
-    Error::BadName { name: format!("{}…", remote::scheme(text).unwrap_or_default()), reason }
 }
 
 fn complaint_about_name(text: &OsStr) -> Option<String> {
@@ -164,23 +105,12 @@ fn complaint_about_name(text: &OsStr) -> Option<String> {
     None
 }
 
-fn complaint_about_path(text: &OsStr) -> Option<&'static str> {
-    if text.as_bytes().contains(&0) {
-        return Some("it contains a NUL byte; no file can be called that");
-    }
-    match text.as_bytes().rsplit(|byte| *byte == b'/').next() {
-        Some(b"") => Some("it ends in '/', which names a directory; add the name of the queue's file"),
-        Some(b"." | b"..") => Some("it names a directory; add the name of the queue's file"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn refusal(text: impl AsRef<OsStr>) -> String {
-        match Address::parse(text.as_ref()) {
+        match QueueName::parse(text.as_ref()) {
             Err(error @ Error::BadName { .. }) => error.to_string(),
             other => panic!("{:?} gave {other:?}", text.as_ref()),
         }
@@ -189,10 +119,8 @@ mod tests {
     #[test]
     fn names_of_the_documented_alphabet_are_names() {
         for text in ["a", "_", "0", "jobs", "a.b-c_D9", "a..", "redis", "7-"] {
-            let address = Address::parse(OsStr::new(text)).unwrap();
-            assert_eq!(address, Address::Named(QueueName(text.to_owned())));
-            assert_eq!(address.to_string(), text);
-            assert_eq!(address.as_os_str(), text);
+            let name: QueueName = text.parse().unwrap();
+            assert_eq!((name.as_str(), name.to_string().as_str()), (text, text));
         }
         assert!("a".repeat(200).parse::<QueueName>().is_ok());
     }
@@ -221,33 +149,5 @@ mod tests {
         let message = refusal("a".repeat(300));
         assert!(message.contains(&format!("'{}…'", "a".repeat(60))), "{message}");
         assert!(!message.contains(&"a".repeat(61)));
-    }
-
-    #[test]
-    fn a_slash_makes_a_path() {
-        for text in ["./q", "/var/q", "a/../b", "a/-b", "a/b c\n", "//q", "a/...", "REDIS/q"] {
-            assert_eq!(Address::parse(OsStr::new(text)).unwrap(), Address::Path(PathBuf::from(text)));
-        }
-        let address = Address::parse(OsStr::from_bytes(b"./\xff\n")).unwrap();
-        assert_eq!(address.to_string(), "./\u{fffd}\\n");
-        assert_eq!(address.as_os_str().as_bytes(), b"./\xff\n");
-    }
-
-    #[test]
-    fn a_path_that_can_only_be_a_directory_is_refused() {
-        for text in ["/", "a/", "a/.", "a/..", "./", "../.."] {
-            assert!(refusal(text).contains("names a directory"), "{text}");
-        }
-        assert!(refusal("a/b\0c").contains("NUL"));
-    }
-
-    #[test]
-    fn a_url_is_a_queue_on_a_server_and_one_that_is_wrong_is_refused_without_its_password() {
-        let address = Address::parse(OsStr::new("redis://:secret@host/2/jobs")).unwrap();
-        assert_eq!(address.to_string(), "redis://host:6379/2/jobs");
-        assert_eq!(address.as_os_str(), "redis://host:6379/2/jobs");
-        let message = refusal("rediss://:secret@host/0/a b");
-        assert!(message.starts_with("'rediss://…' is not a queue name: it contains a space"), "{message}");
-        assert!(!message.contains("secret"));
     }
 }

@@ -1,9 +1,10 @@
 //! Opening, creating, removing and listing queues: the only place that names the backends.
 
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::lease::Source;
 use crate::local::{self, LocalQueue};
-use crate::name::{Address, QueueName};
+use crate::name::QueueName;
 use crate::nearest::nearest;
 use crate::place::Place;
 use crate::queue::{Deadline, Limits, Queue, Verification};

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::address::{Address, bad_url};
 use crate::error::Result;
-use crate::name::{Address, bad_url};
 use crate::remote::{Remote, Secret, Server};
 
 /// What decides where named queues live. The caller fills it in from its environment; the library

@@ -1,8 +1,9 @@
 //! What stands in for queues on servers where the program is built without them.
 
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::lease::Source;
-use crate::name::{Address, QueueName};
+use crate::name::QueueName;
 use crate::place::{Access, Place};
 use crate::queue::{Deadline, Limits, Queue, Verification};
 use crate::remote::{Remote, Server};

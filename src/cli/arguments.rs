@@ -2,9 +2,9 @@
 
 use super::completions;
 use super::units::parse_duration;
+use crate::address::Address;
 use crate::error::Result;
 use crate::lease::{End, Ended, LeaseId};
-use crate::name::Address;
 use crate::open;
 use crate::place::Place;
 use crate::queue::{Deadline, Limits, Queue};

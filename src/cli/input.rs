@@ -2,8 +2,9 @@
 
 use super::process;
 use crate::error::{Error, Result};
-use crate::message::{Framing, Run, reserve};
+use crate::message::{Framing, Run};
 use crate::queue::{BULK, Input};
+use crate::reserve::reserve;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::io::{self, Stdin};

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::lease::LeaseId;
-use crate::message::reserve;
+use crate::reserve::reserve;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;

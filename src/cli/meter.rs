@@ -4,7 +4,7 @@
 //! the stream itself only counts.
 
 use super::progress::{EVERY, ProgressArgument, Surface};
-use crate::name::Address;
+use crate::address::Address;
 use crate::open;
 use crate::place::Place;
 use crate::queue::{Queue, Status};

@@ -3,8 +3,9 @@
 use super::{json, shell};
 use crate::error::Result;
 use crate::lease::LeaseId;
-use crate::message::{Framing, count_delimiters, reserve};
+use crate::message::{Framing, count_delimiters};
 use crate::queue::{Frame, Queue};
+use crate::reserve::reserve;
 use std::ffi::OsStr;
 
 /// The form in which messages are written.

@@ -3,7 +3,7 @@
 use super::json;
 use crate::error::Result;
 use crate::lease::LeaseId;
-use crate::message::reserve;
+use crate::reserve::reserve;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

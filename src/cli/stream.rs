@@ -6,8 +6,9 @@ use super::input::{Next, Records, Source};
 use super::meter::Meter;
 use super::{Outcome, json};
 use crate::error::Error;
-use crate::message::{Framing, Run, reserve};
+use crate::message::{Framing, Run};
 use crate::queue::Queue;
+use crate::reserve::reserve;
 use std::time::Instant;
 
 /// How messages are put.

@@ -2,8 +2,8 @@
 
 use super::LocalQueue;
 use super::file::SegmentFile;
+use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::name::Address;
 use crate::place::Place;
 use crate::queue::Deadline;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -17,8 +17,9 @@ use nix::unistd::{UnlinkatFlags, fchown, getegid, geteuid, getgroups, linkat, un
 
 use super::directory::{Directory, split, unreachable_directory};
 use super::file_system;
+use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::name::{Address, printable};
+use crate::name::printable;
 use crate::place::{Home, Place};
 
 /// How often another temporary name is tried; each is tried once, and is unique to this process.

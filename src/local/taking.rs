@@ -5,8 +5,9 @@ use super::participants::WaitsFor;
 use super::store::{self, Lease};
 use super::{LOOK_AGAIN, LocalQueue, format};
 use crate::error::{Error, Result};
-use crate::message::{Run, reserve};
+use crate::message::Run;
 use crate::queue::{Deadline, Frame, Otherwise, SPIN, Taken, Want};
+use crate::reserve::reserve;
 use std::time::Duration;
 
 /// How long a process that has just had something waits before it does what costs it time: while messages come and go

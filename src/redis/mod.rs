@@ -26,10 +26,10 @@ pub use prepared::{url_of, was_handed_on};
 pub use verify::verify;
 pub use waiting::wait_until_it_exists;
 
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::lease::{End, Ended, Holder, LeaseId, Peeked, Shelf, Source, Terms};
 use crate::message::Run;
-use crate::name::Address;
 use crate::place::Place;
 use crate::queue::{Condition, Deadline, Frame, Limits, Otherwise, Participants, Queue, Status, Taken, Want};
 use crate::remote::Remote;

@@ -3,10 +3,10 @@
 
 use super::reply::Reply;
 use super::{RedisQueue, script};
+use crate::address::Address;
 use crate::elsewhere;
 use crate::error::{Error, Result};
 use crate::lease::{LeaseId, Source};
-use crate::name::Address;
 use crate::place::Place;
 use crate::queue::Deadline;
 use crate::remote::Remote;

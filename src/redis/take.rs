@@ -4,8 +4,9 @@ use super::listener::Channel;
 use super::reply::Reply;
 use super::{RedisQueue, presence, script};
 use crate::error::{Error, Result};
-use crate::message::{Framing, reserve};
+use crate::message::Framing;
 use crate::queue::{Deadline, Frame, Otherwise, Taken, Want};
+use crate::reserve::reserve;
 
 impl RedisQueue {
     pub(super) fn take_messages(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {

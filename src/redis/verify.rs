@@ -1,8 +1,8 @@
 //! Verifying: looking at everything in a queue, and changing nothing.
 
 use super::{RedisQueue, script};
+use crate::address::Address;
 use crate::error::Result;
-use crate::name::Address;
 use crate::place::Place;
 use crate::queue::{Deadline, Finding, Verification};
 use crate::remote::Remote;

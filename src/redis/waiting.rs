@@ -3,8 +3,8 @@
 use super::link::Link;
 use super::listener::{Channel, Listener};
 use super::{RedisQueue, script};
+use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::name::Address;
 use crate::place::Place;
 use crate::queue::{Condition, Deadline, Status};
 use crate::remote::Remote;

@@ -1,7 +1,7 @@
 //! A directory in memory, the binary as it would be installed, and ways to run and time programs.
 
 use crate::report::Report;
-use ipcq::name::Address;
+use ipcq::address::Address;
 use ipcq::open;
 use ipcq::place::{Place, Surroundings};
 use ipcq::queue::{Limits, Queue};

@@ -1,9 +1,9 @@
 //! A message is finished with and another put into another queue in one step, whoever dies in between.
 
 use crate::harness::{PRESENCE, Sandbox, is_on_redis, until};
+use ipcq::address::Address;
 use ipcq::lease::{End, Holder, LeaseId, Terms};
 use ipcq::message::Run;
-use ipcq::name::Address;
 use ipcq::open;
 use ipcq::place::{Access, Place, Surroundings};
 use ipcq::queue::{self, Otherwise, Queue, Taken, Want};

@@ -8,7 +8,7 @@ mod steps;
 
 use crate::harness::{PRESENCE, Random, Sandbox, until};
 use crate::server::new_database;
-use ipcq::name::Address;
+use ipcq::address::Address;
 use ipcq::open;
 use ipcq::place::{Access, Place, Surroundings};
 use ipcq::queue::{Condition, Limits, Queue};

@@ -5,9 +5,9 @@
 use super::super::purge;
 use super::super::steer::PATIENCE;
 use super::news::{Done, News, Teller};
+use crate::address::Address;
 use crate::error::Result;
 use crate::lease::Shelf;
-use crate::name::Address;
 use crate::open;
 use crate::place::Place;
 use crate::queue::{Queue, Status};

@@ -1,8 +1,8 @@
 //! What the threads of `top` tell the one that draws: a channel that also wakes whoever polls.
 
+use crate::address::Address;
 use crate::error::Result;
 use crate::lease::Shelf;
-use crate::name::Address;
 use crate::queue::Status;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use ratatui::crossterm::event::KeyEvent;

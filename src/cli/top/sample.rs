@@ -6,8 +6,8 @@
 
 use super::super::{peek, stat};
 use super::news::{Details, Focus, News, Reading, Teller};
+use crate::address::Address;
 use crate::error::{Error, Result};
-use crate::name::Address;
 use crate::open;
 use crate::place::Place;
 use crate::queue::Status;

@@ -1,7 +1,7 @@
 //! What a job has written and nobody has seen yet: in memory, and in a file once it is much.
 
 use crate::error::Result;
-use crate::message::reserve;
+use crate::reserve::reserve;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;

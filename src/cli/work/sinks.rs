@@ -7,7 +7,7 @@ use super::super::progress::Progress;
 use super::collected::Collected;
 use super::events::Stream;
 use crate::error::{Error, Result};
-use crate::message::reserve;
+use crate::reserve::reserve;
 use nix::sys::stat::fstat;
 use std::fmt::Display;
 use std::io;

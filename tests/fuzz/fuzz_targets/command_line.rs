@@ -1,7 +1,8 @@
 //! Words as somebody may type them: names, durations, sizes, modes and options are understood or refused in one line.
 #![no_main]
 
-use ipcq::name::{Address, QueueName};
+use ipcq::address::Address;
+use ipcq::name::QueueName;
 use libfuzzer_sys::fuzz_target;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

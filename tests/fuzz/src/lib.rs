@@ -3,7 +3,7 @@
 use ipcq::local::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS, STAMP_FIELDS,
 };
-use ipcq::name::Address;
+use ipcq::address::Address;
 use ipcq::place::{Place, Surroundings};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

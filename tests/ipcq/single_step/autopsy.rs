@@ -3,10 +3,10 @@
 use super::states::{Messages, State, address, binary_body, place};
 use super::tracer::Snapshot;
 use crate::harness::Sandbox;
+use ipcq::address::Address;
 use ipcq::error::Error;
 use ipcq::lease::{Cause, End, LeaseId, Reason, Shelf};
 use ipcq::message::Run;
-use ipcq::name::Address;
 use ipcq::open;
 use ipcq::place::Place;
 use ipcq::queue::{Otherwise, Queue, Taken, Want};

@@ -2,9 +2,9 @@
 
 use super::tracer::{Pace, Traced, trace};
 use crate::harness::{Running, Sandbox};
+use ipcq::address::Address;
 use ipcq::local::{Field, HOT_FIELDS};
 use ipcq::message::Run;
-use ipcq::name::Address;
 use ipcq::open;
 use ipcq::place::{Place, Surroundings};
 use ipcq::queue::Limits;
