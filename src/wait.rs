@@ -36,10 +36,15 @@ static SEVERAL_PROCESSORS: LazyLock<bool> = LazyLock::new(|| {
     allowed.is_ok_and(|set| (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true)).nth(1).is_some())
 });
 
+/// Whether what this process wakes may run beside it, on another processor.
+pub(crate) fn has_other_processors() -> bool {
+    *SEVERAL_PROCESSORS
+}
+
 /// Tries something again and again for a moment, for at most `patience`, if there is another processor on which
 /// somebody may be about to make it succeed.
 pub(crate) fn spin_until<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-    if !*SEVERAL_PROCESSORS {
+    if !has_other_processors() {
         return None;
     }
     let start = Instant::now();
@@ -60,7 +65,7 @@ const SPINS_PER_LOOK: u32 = 64;
 /// Watches for a change without sleeping, for at most `patience`: the other process may answer sooner than a
 /// sleeper can be woken. With one processor to run on it cannot, and this returns at once.
 pub fn spin(watches: &[Watch<'_>], patience: Duration) -> bool {
-    if !*SEVERAL_PROCESSORS {
+    if !has_other_processors() {
         return false;
     }
     let start = Instant::now();

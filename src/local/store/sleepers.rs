@@ -155,12 +155,14 @@ impl<M: Memory> Store<M> {
     /// them that there is something: whoever is here before that has happened goes back to sleep, and is woken by it.
     pub(crate) fn wake_ahead(&mut self) {
         // Of many, who is woken depends on who has come by then. A put that waits for a disk takes longer than to be woken.
-        if !self.stamp.durable && !self.has_many_waiters() && self.memory.load32(RECENT.waiters) == 0 {
-            let few = self.memory.load32(FOR_DATA.waiters);
-            if few > 0 {
-                self.memory.wake(FOR_DATA.futex, few);
-            }
+        if self.few_sleep() && !self.stamp.durable && self.memory.load32(RECENT.waiters) == 0 {
+            self.memory.wake(FOR_DATA.futex, self.memory.load32(FOR_DATA.waiters));
         }
+    }
+
+    /// Whether consumers sleep, and all of them are woken for a message.
+    pub(crate) fn few_sleep(&self) -> bool {
+        self.memory.load32(FOR_DATA.waiters) > 0 && !self.has_many_waiters()
     }
 
     /// Passes on that messages are ready to somebody who wants them.
