@@ -19,10 +19,8 @@ impl LocalQueue {
         let most = stamp.max_items.min(stamp.capacity);
         let together = together && run.message_bytes() <= stamp.capacity && run.count() <= most;
         let mut left = *run;
-        // To be woken takes longer than a put; but on the same processor it would come in between.
-        if self.store.few_sleep() && wait::has_other_processors() {
-            self.store.wake_ahead();
-        }
+        // To be woken takes longer than a put.
+        self.store.wake_ahead(wait::has_other_processors);
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
             let put = match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time)) {

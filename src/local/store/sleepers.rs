@@ -153,16 +153,14 @@ impl<M: Memory> Store<M> {
 
     /// Wakes those whom the put that comes now will wake, so that they are on their way while it is made. No word tells
     /// them that there is something: whoever is here before that has happened goes back to sleep, and is woken by it.
-    pub(crate) fn wake_ahead(&mut self) {
+    /// `beside` says whether they can run beside this process: else they would only come in between.
+    pub(crate) fn wake_ahead(&mut self, beside: impl FnOnce() -> bool) {
+        let sleeping = self.memory.load32(FOR_DATA.waiters);
         // Of many, who is woken depends on who has come by then. A put that waits for a disk takes longer than to be woken.
-        if self.few_sleep() && !self.stamp.durable && self.memory.load32(RECENT.waiters) == 0 {
-            self.memory.wake(FOR_DATA.futex, self.memory.load32(FOR_DATA.waiters));
+        let few = sleeping > 0 && !self.has_many_waiters() && self.memory.load32(RECENT.waiters) == 0;
+        if few && !self.stamp.durable && beside() {
+            self.memory.wake(FOR_DATA.futex, sleeping);
         }
-    }
-
-    /// Whether consumers sleep, and all of them are woken for a message.
-    pub(crate) fn few_sleep(&self) -> bool {
-        self.memory.load32(FOR_DATA.waiters) > 0 && !self.has_many_waiters()
     }
 
     /// Passes on that messages are ready to somebody who wants them.

@@ -110,18 +110,23 @@ fn few_sleepers_are_all_woken_whoever_watches() {
 #[test]
 fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
     let mut world = with_sleepers(3, 0);
-    assert_eq!(woken_by(&mut world, Store::wake_ahead), [(DATA_WAKE, 3)]);
+    assert_eq!(woken_by(&mut world, |store| store.wake_ahead(|| true)), [(DATA_WAKE, 3)]);
     // Those who came too early sleep again.
     assert_eq!(waiters(&world), 3);
     assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, ALL)]);
 }
 
 #[test]
-fn of_many_sleepers_nobody_is_woken_ahead_nor_where_the_put_waits_for_a_disk() {
+fn nobody_is_woken_ahead_of_many_nor_on_the_same_processor_nor_where_the_put_waits_for_a_disk() {
     for (others, recent) in [(0, 0), (9, 0), (9, 1), (1, 1)] {
-        assert_eq!(woken_by(&mut with_sleepers(others, recent), Store::wake_ahead), [], "{others}, {recent}");
+        assert_eq!(
+            woken_by(&mut with_sleepers(others, recent), |store| store.wake_ahead(|| true)),
+            [],
+            "{others}, {recent}"
+        );
     }
     let mut world = with_sleepers(1, 0);
+    assert_eq!(woken_by(&mut world, |store| store.wake_ahead(|| false)), []);
     world.store.stamp.durable = true;
-    assert_eq!(woken_by(&mut world, Store::wake_ahead), []);
+    assert_eq!(woken_by(&mut world, |store| store.wake_ahead(|| true)), []);
 }
