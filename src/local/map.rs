@@ -238,6 +238,12 @@ impl Memory for Map {
         }
     }
 
+    fn exchange32(&mut self, offset: u64, from: u32, to: u32) -> bool {
+        self.note_store();
+        let word = self.atomic32(offset);
+        word.is_some_and(|word| word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok())
+    }
+
     fn store(&mut self, offset: u64, value: u64) {
         self.note_store();
         if let Some(word) = self.atomic64(offset) {

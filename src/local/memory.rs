@@ -30,6 +30,15 @@ pub(crate) trait Memory: ReadMemory {
     fn store32(&mut self, offset: u64, value: u32);
     /// Stores the 64-bit word at `offset`, a multiple of 8, after everything stored before.
     fn store(&mut self, offset: u64, value: u64);
+    /// Stores the 32-bit word at `offset`, a multiple of 4, in the same way, if it reads `from` at that instant; says
+    /// whether it did.
+    fn exchange32(&mut self, offset: u64, from: u32, to: u32) -> bool {
+        let reads = self.load32(offset) == from;
+        if reads {
+            self.store32(offset, to);
+        }
+        reads
+    }
     /// Stores words one after the other, from `offset`, a multiple of 8, on.
     fn store_pairs(&mut self, offset: u64, pairs: &[(u64, u64)]) {
         for (at, &(first, second)) in (offset..).step_by(16).zip(pairs) {

@@ -24,6 +24,7 @@ mod prepared;
 mod process;
 mod producer;
 mod putting;
+mod receiving;
 mod status;
 mod store;
 mod taking;
@@ -47,7 +48,7 @@ use file::SegmentFile;
 use map::Map;
 use participants::WaitsFor;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use store::{Lease, Prepared, Store};
+use store::{Lease, Prepared, Receiver, Store};
 use taking::Idle;
 
 /// How long a sleeper sleeps at most. Not everything wakes it: who was woken for a message, or took it,
@@ -86,6 +87,8 @@ pub struct LocalQueue {
     idle: Idle,
     /// We count as a producer.
     produces: bool,
+    /// We are, or were, the receiver.
+    receiver: Option<Receiver>,
     /// What others can see that we wait for.
     shown_waiting: Option<WaitsFor>,
     /// What we have prepared and not resolved.
@@ -127,7 +130,7 @@ impl Queue for LocalQueue {
 
     fn take(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
         self.frames.clear();
-        self.locked(deadline, |queue| queue.take_locked(want, otherwise))
+        self.take_or_receive(want, otherwise, deadline)
     }
 
     fn frames(&self) -> &[Frame] {

@@ -125,6 +125,7 @@ impl LocalQueue {
             file_checked: None,
             idle: Idle::default(),
             produces: false,
+            receiver: None,
             shown_waiting: None,
             prepared: Vec::new(),
             only_looks: false,

@@ -72,8 +72,6 @@ impl LocalQueue {
 
     /// Brings the segment, and our view of it, to where an operation can start.
     pub(super) fn catch_up(&mut self) -> Result<()> {
-        let truncated =
-            || Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() };
         self.clock = now();
         // A clock that was set back wraps around here, and is looked at as well.
         if self.file_checked.is_none_or(|checked| self.clock.wrapping_sub(checked) > LOOK_AT_FILE) {
@@ -88,13 +86,16 @@ impl LocalQueue {
             }
             self.file_checked = Some(self.clock);
         }
-        if let Err(error) = self.store.reach() {
-            return Err(match error.kind() {
-                io::ErrorKind::UnexpectedEof => self.fault(truncated()),
-                _ => Error::io(format!("map queue '{}'", self.name), error),
-            });
-        }
+        self.reach()?;
         self.store.recover().map_err(|fault| self.fault(fault))
+    }
+
+    /// Makes all that the segment says it has accessible.
+    pub(super) fn reach(&mut self) -> Result<()> {
+        self.store.reach().map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.fault(truncated()),
+            _ => Error::io(format!("map queue '{}'", self.name), error),
+        })
     }
 
     pub(super) fn fault(&self, fault: Fault) -> Error {
@@ -119,4 +120,8 @@ impl LocalQueue {
             }
         }
     }
+}
+
+fn truncated() -> Fault {
+    Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() }
 }

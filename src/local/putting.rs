@@ -2,6 +2,7 @@
 
 use super::memory::ReadMemory;
 use super::participants::WaitsFor;
+use super::store::Receiver;
 use super::{LocalQueue, format, store};
 use crate::error::{Error, Result};
 use crate::message::Run;
@@ -20,10 +21,10 @@ impl LocalQueue {
         let together = together && run.message_bytes() <= stamp.capacity && run.count() <= most;
         let mut left = *run;
         // To be woken takes longer than a put.
-        self.store.wake_ahead(wait::has_other_processors);
+        let mut receiver = self.store.wake_ahead(wait::has_other_processors);
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
-            let put = match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time)) {
+            let put = match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time, receiver.take())) {
                 // There was no room for all at first, and there is no more time now.
                 Err(Error::LockTimeout { .. }) if left.count() < run.count() => break,
                 put => put?,
@@ -46,7 +47,18 @@ impl LocalQueue {
     }
 
     /// Puts what there is room for, or notes that we wait for room.
-    fn put_locked(&mut self, run: &Run<'_>, together: bool, wait: bool) -> Result<Option<u64>> {
+    pub(super) fn put_locked(
+        &mut self,
+        run: &Run<'_>,
+        together: bool,
+        wait: bool,
+        receiver: Option<Receiver>,
+    ) -> Result<Option<u64>> {
+        if let Some(receiver) = self.called_receiver(receiver)
+            && self.deliver(run, receiver)?
+        {
+            return Ok(Some(1));
+        }
         let put = self.store.put(run, together, self.clock).map_err(|fault| self.fault(fault))?;
         match put {
             store::Put::Done(count) => {

@@ -39,18 +39,7 @@ impl LocalQueue {
         self.look_at_clock()?;
         let taken = if self.take_and_settle(want) { store::Taken::Leases } else { self.settle_and_take(want)? };
         match taken {
-            store::Taken::Leases => {
-                self.idle = Idle::Busy;
-                self.show_waiting(None);
-                let mut wanted = want.messages;
-                for lease in &self.leases {
-                    // On a full file system a lease may hold more than is wanted.
-                    let frame = frame(lease, wanted);
-                    wanted -= frame.count;
-                    self.frames.push(frame);
-                }
-                return Ok(Taken::Messages);
-            }
+            store::Taken::Leases => return Ok(self.taken(want)),
             store::Taken::Removed => return Err(Error::Removed { name: self.name.clone() }),
             store::Taken::Nothing | store::Taken::Drained => {}
         }
@@ -65,7 +54,9 @@ impl LocalQueue {
             Otherwise::Spin => self.store.note_spinner(self.clock.saturating_add(SPIN.as_nanos() as u64)),
             Otherwise::Sleep => {
                 self.become_more_idle(drained)?;
-                if self.idle == Idle::Briefly && self.store.has_many_waiters() {
+                if self.idle == Idle::Briefly && self.become_receiver() {
+                    // It sleeps on a word of its own.
+                } else if self.idle == Idle::Briefly && self.store.has_many_waiters() {
                     (self.watched, self.seen) = (format::RECENT_WAKE, self.store.register_recent_waiter());
                 } else {
                     self.counted_for_data = Some(self.store.register_data_waiter(self.counted_for_data));
@@ -73,6 +64,20 @@ impl LocalQueue {
             }
         }
         Ok(if drained { Taken::Drained } else { Taken::Nothing })
+    }
+
+    /// Shows what is leased to us now.
+    pub(super) fn taken(&mut self, want: Want) -> Taken {
+        self.idle = Idle::Busy;
+        self.show_waiting(None);
+        let mut wanted = want.messages;
+        for lease in &self.leases {
+            // On a full file system a lease may hold more than is wanted.
+            let frame = frame(lease, wanted);
+            wanted -= frame.count;
+            self.frames.push(frame);
+        }
+        Taken::Messages
     }
 
     /// Takes, and settles what was delivered before, in one change; or does nothing, where that is not as simple as it

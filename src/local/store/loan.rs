@@ -6,6 +6,7 @@
 use super::super::format::{self, OWNER_LENT, Stamp, UNIT};
 use super::super::memory::Memory;
 use super::chunks::Chunks;
+use super::destination::Destination;
 use super::frame::Record;
 use super::halves::{join, split};
 use super::owners::Identity;
@@ -131,7 +132,7 @@ impl<M: Memory> Store<M> {
             let first = transaction.link(record.last_unit())?;
             transaction.free(Chain { first, last: chain.last, units: surplus })?;
         }
-        transaction.append_new(chain.first, record, None, now)?;
+        transaction.append_new(chain.first, record, Destination::Ready, now)?;
         transaction.note_loan(owner, next);
         transaction.commit()?;
         let next = next.map(|chain| self.loan(owner, chain)).transpose()?;

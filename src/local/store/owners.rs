@@ -10,6 +10,7 @@ use super::bits::bits;
 use super::ending::After;
 use super::frame::State;
 use super::list::each_in_list;
+use super::receiver;
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::{Result, Store, damaged};
@@ -194,6 +195,7 @@ impl<M: Memory> Transaction<'_, M> {
     fn clear_owner(&mut self, owner: u32) {
         let (field, bit) = owner_bit(owner);
         self.set(field, self.get(field) & !bit);
+        receiver::forget(self.memory, owner);
     }
 
     fn is_idle(&self, owner: u32) -> Result<bool> {

@@ -8,6 +8,7 @@
 
 use super::super::format::{self, PREPARED};
 use super::super::memory::Memory;
+use super::destination::{Destination, Prepare};
 use super::frame::State;
 use super::list::each_in_list;
 use super::owners::Identity;
@@ -18,14 +19,6 @@ use super::units::Chain;
 use super::{Put, Result, Store, damaged};
 use crate::lease::{LeaseId, Source};
 use crate::message::Run;
-
-/// What a put has to know to prepare messages.
-pub(crate) struct Prepare<'a> {
-    pub(crate) source: &'a Source,
-    /// The entry of the owner, in use by us or free.
-    pub(crate) owner: u32,
-    pub(crate) pid: u32,
-}
 
 /// A prepared frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +36,7 @@ impl<M: Memory> Store<M> {
         now: u64,
     ) -> Result<(Put, Option<Prepared>)> {
         let first_id = self.memory.load(format::NEXT_ID);
-        let put = self.put_or_prepare(run, true, Some(prepare), now)?;
+        let put = self.put_to(Destination::Prepared(prepare), run, true, now)?;
         let first = self.memory.load(format::owner_offset(prepare.owner) + format::OWNER_LEASES);
         let prepared = matches!(put, Put::Done(1..)).then_some(Prepared { unit: first as u32, first_id });
         Ok((put, prepared))

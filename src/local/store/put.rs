@@ -2,8 +2,8 @@
 
 use super::super::format::{self, state};
 use super::super::memory::Memory;
+use super::destination::Destination;
 use super::frame::Record;
-use super::prepared::Prepare;
 use super::sleepers::{self, Wake};
 use super::transaction::Transaction;
 use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
@@ -35,15 +35,15 @@ impl<M: Memory> Store<M> {
     /// Puts as many messages of `run` as there is room for, or, with `together`, all of them or none.
     /// `now` is in nanoseconds since the Unix epoch.
     pub(crate) fn put(&mut self, run: &Run<'_>, together: bool, now: u64) -> Result<Put> {
-        self.put_or_prepare(run, together, None, now)
+        self.put_to(Destination::Ready, run, together, now)
     }
 
-    /// The same; with a `source`, what is put is not to be seen yet.
-    pub(super) fn put_or_prepare(
+    /// Puts messages as they are to be found then, all of them or, unless `together`, as many as there is room for.
+    pub(super) fn put_to(
         &mut self,
+        destination: Destination<'_>,
         run: &Run<'_>,
         together: bool,
-        source: Option<&Prepare<'_>>,
         now: u64,
     ) -> Result<Put> {
         let (capacity, max_items) = (self.stamp.capacity, self.stamp.max_items);
@@ -57,7 +57,7 @@ impl<M: Memory> Store<M> {
             return Ok(if run.count() == 0 { Put::Done(0) } else { Put::Full });
         }
 
-        let units_of_source = u64::from(source.is_some());
+        let units_of_source = u64::from(matches!(destination, Destination::Prepared(_)));
         while let Err(error) = transaction.make_room(1 + payload_units(&fits) + units_of_source + RESERVED_UNITS) {
             // On a file system that is nearly full, fewer messages may still find room.
             fits = fits.prefix(fits.count() / 2, u64::MAX);
@@ -80,7 +80,7 @@ impl<M: Memory> Store<M> {
         record.set_count(fits.count() as u32);
         record.set_length(fits.bytes().len() as u64);
         record.set_checksum(crc32fast::hash(fits.bytes()));
-        transaction.append_new(unit, record, source, now)?;
+        transaction.append_new(unit, record, destination, now)?;
         transaction.commit()?;
         Ok(Put::Done(fits.count()))
     }
@@ -110,13 +110,12 @@ impl<M: Memory> Transaction<'_, M> {
         })
     }
 
-    /// Makes the new frame in `unit`, which is nowhere, the last of all that are ready; or, with a `source`, one
-    /// that is prepared. Its messages have no ids yet.
+    /// Makes the new frame in `unit`, which is nowhere, the last of all that are put. Its messages have no ids yet.
     pub(super) fn append_new(
         &mut self,
         unit: u32,
         mut record: Record,
-        source: Option<&Prepare<'_>>,
+        destination: Destination<'_>,
         now: u64,
     ) -> Result<()> {
         let (count, bytes) = (u64::from(record.count()), record.message_bytes());
@@ -126,14 +125,15 @@ impl<M: Memory> Transaction<'_, M> {
         record.set_put_at(now);
         self.new_record(unit, record);
         self.set(format::NEXT_ID, next_id);
-        match source {
-            None => {
+        match destination {
+            Destination::Ready => {
                 self.append_ready(unit)?;
                 self.add(format::READY, count);
                 let taken_by_itself = u64::from(sleepers::is_watched(self.memory, now));
                 self.wake_data(Wake::Messages(count - taken_by_itself));
             }
-            Some(prepare) => self.prepare(unit, prepare, now)?,
+            Destination::Prepared(prepare) => self.prepare(unit, prepare, now)?,
+            Destination::Leased(owner) => self.lease_new(unit, owner, now)?,
         }
         self.add(format::MESSAGE_BYTES, bytes);
         self.count_put(count, now);

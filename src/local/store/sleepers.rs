@@ -11,6 +11,7 @@ use super::super::format::{
 };
 use super::super::memory::{Memory, ReadMemory};
 use super::Store;
+use super::receiver::{self, Receiver};
 
 /// Up to this many sleepers are all woken; above, one for each message. A woken process can be
 /// stopped or killed before it takes, so the more that are woken the better, but a thousand
@@ -74,6 +75,8 @@ fn wake_consumers<M: Memory>(memory: &mut M, wake: Wake) -> [Option<u32>; 2] {
     } else {
         None
     };
+    let received = receiver::wake(memory);
+    let most = most.map(|most| most.saturating_sub(received.into()));
     // Nobody watches their word without being counted.
     let recent = memory.load32(RECENT.waiters) > 0;
     let (woken, recent) = if recent { RECENT.wake(memory, most) } else { (0, None) };
@@ -153,14 +156,19 @@ impl<M: Memory> Store<M> {
 
     /// Wakes those whom the put that comes now will wake, so that they are on their way while it is made. No word tells
     /// them that there is something: whoever is here before that has happened goes back to sleep, and is woken by it.
-    /// `beside` says whether they can run beside this process: else they would only come in between.
-    pub(crate) fn wake_ahead(&mut self, beside: impl FnOnce() -> bool) {
+    /// `beside` says whether they can run beside this process: else they would only come in between. Returns the receiver
+    /// if it was woken.
+    pub(crate) fn wake_ahead(&mut self, beside: impl FnOnce() -> bool) -> Option<Receiver> {
+        if self.has_receiver() {
+            return if beside() { self.call_receiver() } else { None };
+        }
         let sleeping = self.memory.load32(FOR_DATA.waiters);
         // Of many, who is woken depends on who has come by then. A put that waits for a disk takes longer than to be woken.
         let few = sleeping > 0 && !self.has_many_waiters() && self.memory.load32(RECENT.waiters) == 0;
         if few && !self.stamp.durable && beside() {
             self.memory.wake(FOR_DATA.futex, sleeping);
         }
+        None
     }
 
     /// Passes on that messages are ready to somebody who wants them.

@@ -195,6 +195,8 @@ pub(super) fn worlds() -> Vec<World> {
         large.apply(operation);
     }
     worlds.push(large);
+    // One that had a message waits for the next.
+    worlds.push(after(&[Do::whole(9), Do::take(5, 1), Do::settle_and_stay(5)]));
     worlds.push(after(&[&shuffled[..], &[Do::Lend { owner: 5, bytes: 2000 }]].concat()));
     let mut durable = World::durable(30_000, format::NO_LIMIT);
     for operation in [Do::whole(700), Do::whole(10), Do::lines(30, 90), Do::take(0, 2), Do::take(5, 1), Do::take(5, 7)]
@@ -221,6 +223,8 @@ fn operations(world: &World) -> Vec<Operation> {
         Operation::Prepare { owner: 5, length: 3 },
         Operation::Prepare { owner: 64, length: 900 },
         Operation::Lend { owner: 0, bytes: 3000 },
+        Operation::Deliver { owner: 5, length: 30, comes: true },
+        Operation::Deliver { owner: 5, length: 700, comes: false },
     ];
     for owner in world.loans.keys().copied() {
         operations.extend([(40, 900), (500, 20)].map(|(longest, next)| Operation::PutLent { owner, longest, next }));

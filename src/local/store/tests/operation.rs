@@ -5,7 +5,7 @@ use crate::lease::Shelf;
 use crate::message::Framing;
 
 use Operation::{
-    ClearOwner, Close, End, EndLoan, Extend, ForgetHandedOn, Full, Keep, Lend, Pause, Prepare, Produce, Purge,
+    ClearOwner, Close, Deliver, End, EndLoan, Extend, ForgetHandedOn, Full, Keep, Lend, Pause, Prepare, Produce, Purge,
     Put as PutRun, PutLent, Resolve, Resume, Retry, ReturnAll, Settle, StopProducing, Take, Trim, Wait,
 };
 
@@ -101,6 +101,12 @@ pub(super) enum Operation {
         next: u64,
     },
     EndLoan(u32),
+    /// Puts a message of `length` bytes into the hands of an owner that is the receiver, and takes it back unless it `comes`.
+    Deliver {
+        owner: u32,
+        length: u64,
+        comes: bool,
+    },
 }
 
 /// Whose death ends a kept lease.
@@ -153,6 +159,11 @@ impl Operation {
         Settle { owner, part: Part::All, percent, last: true }
     }
 
+    /// The owner remains in the table.
+    pub(super) fn settle_and_stay(owner: u32) -> Self {
+        Settle { owner, part: Part::All, percent: 100, last: false }
+    }
+
     pub(super) fn random(random: &mut Random) -> Self {
         let owner = random.one_of(&OWNERS);
         match random.below(100) {
@@ -166,7 +177,8 @@ impl Operation {
                     EndLoan(owner),
                 ])
             }
-            5..40 => {
+            5..9 => Deliver { owner, length: random.one_of(&[0, 5, 300, 2000]), comes: random.below(3) > 0 },
+            9..40 => {
                 let framing = random.one_of(&[Framing::Whole, Framing::Newline, Framing::Nul]);
                 let count = if framing == Framing::Whole { 1 } else { random.one_of(&[0, 1, 2, 4, 9, 30, 150]) };
                 // With its delimiter a message of 63 or 255 bytes ends with a unit.

@@ -3,10 +3,10 @@
 use super::memory::{Change, TestMemory};
 use super::operation::Operation;
 use super::world::World;
-use crate::local::format::{self, DATA_WAKE, RECENT_WAKE};
+use crate::local::format::{self, DATA_WAKE, RECEIVER, RECENT_WAKE};
 use crate::local::memory::ReadMemory;
-use crate::local::store::{Put, Store};
-use crate::message::Run;
+use crate::local::store::{Identity, Put, Receiver, Store};
+use crate::message::{Framing, Run};
 
 fn waiters(world: &World) -> u32 {
     world.store.memory.load32(format::DATA_WAITERS)
@@ -110,7 +110,7 @@ fn few_sleepers_are_all_woken_whoever_watches() {
 #[test]
 fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
     let mut world = with_sleepers(3, 0);
-    assert_eq!(woken_by(&mut world, |store| store.wake_ahead(|| true)), [(DATA_WAKE, 3)]);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| true)), [(DATA_WAKE, 3)]);
     // Those who came too early sleep again.
     assert_eq!(waiters(&world), 3);
     assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, ALL)]);
@@ -120,13 +120,86 @@ fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
 fn nobody_is_woken_ahead_of_many_nor_on_the_same_processor_nor_where_the_put_waits_for_a_disk() {
     for (others, recent) in [(0, 0), (9, 0), (9, 1), (1, 1)] {
         assert_eq!(
-            woken_by(&mut with_sleepers(others, recent), |store| store.wake_ahead(|| true)),
+            woken_by(&mut with_sleepers(others, recent), |store| _ = store.wake_ahead(|| true)),
             [],
             "{others}, {recent}"
         );
     }
     let mut world = with_sleepers(1, 0);
-    assert_eq!(woken_by(&mut world, |store| store.wake_ahead(|| false)), []);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| false)), []);
     world.store.stamp.durable = true;
-    assert_eq!(woken_by(&mut world, |store| store.wake_ahead(|| true)), []);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| true)), []);
+}
+
+/// A queue before which so many others sleep, and a receiver.
+fn with_receiver(others: u32) -> (World, Receiver) {
+    let mut world = with_sleepers(others, 0);
+    world.store.start_producing(OWNER, &Identity::resident(1), NOW).unwrap();
+    let receiver = world.store.become_receiver(OWNER).unwrap();
+    (world, receiver)
+}
+
+const OWNER: u32 = 5;
+
+#[test]
+fn the_receiver_is_woken_ahead_of_a_put_and_nobody_else() {
+    for others in [0, 3, 9] {
+        let (mut world, receiver) = with_receiver(others);
+        let mut called = None;
+        assert_eq!(woken_by(&mut world, |store| called = store.wake_ahead(|| true)), [(RECEIVER, 1)], "{others}");
+        assert_eq!(called, Some(receiver));
+        assert_eq!(
+            woken_by(&mut world, |store| assert!(store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap())),
+            []
+        );
+        assert_eq!(waiters(&world), others);
+    }
+}
+
+#[test]
+fn a_receiver_that_is_not_called_is_woken_like_others_and_before_them() {
+    let (mut world, receiver) = with_receiver(9);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| false)), []);
+    assert_eq!(woken_by_a_put(&mut world), [(RECEIVER, 1)]);
+    assert!(!world.store.cease_to_receive(receiver));
+    assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, 1)]);
+    let (mut world, _) = with_receiver(8);
+    assert_eq!(woken_by_a_put(&mut world), [(RECEIVER, 1), (DATA_WAKE, ALL)]);
+}
+
+#[test]
+fn for_a_message_that_is_taken_back_others_are_woken() {
+    let (mut world, receiver) = with_receiver(9);
+    assert_eq!(world.store.wake_ahead(|| true), Some(receiver));
+    assert!(world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap());
+    assert_eq!(woken_by(&mut world, |store| store.take_back(receiver).unwrap()), [(DATA_WAKE, 1)]);
+    assert!(!world.store.cease_to_receive(receiver), "nothing is there for it any more");
+}
+
+#[test]
+fn only_a_single_message_that_would_be_the_next_is_delivered() {
+    let lines = Run::delimited(b"one\ntwo\n", Framing::Newline);
+    let (mut world, receiver) = with_receiver(0);
+    assert!(!world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap(), "it was not called");
+    assert_eq!(world.store.wake_ahead(|| true), Some(receiver));
+    assert!(!world.store.deliver(&lines, receiver, NOW).unwrap(), "they are two");
+    assert_eq!(world.store.put(&lines, true, NOW).unwrap(), Put::Done(2));
+    let newer = world.store.become_receiver(OWNER).unwrap();
+    assert_ne!(newer, receiver);
+    assert_eq!(world.store.wake_ahead(|| true), Some(newer));
+    assert!(!world.store.deliver(&Run::whole(b"one"), newer, NOW).unwrap(), "another is older");
+}
+
+#[test]
+fn what_one_receiver_is_told_no_other_takes_for_its_own() {
+    let (mut world, former) = with_receiver(0);
+    world.store.stop_producing(OWNER).unwrap();
+    world.store.clear_owner(OWNER).unwrap();
+    assert_eq!(world.store.call_new_receiver(), None, "its entry is somebody else's");
+    world.store.start_producing(OWNER, &Identity::resident(2), NOW).unwrap();
+    let receiver = world.store.become_receiver(OWNER).unwrap();
+    assert_eq!(world.store.call_new_receiver(), Some(receiver));
+    assert!(world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap());
+    assert!(!world.store.cease_to_receive(former));
+    assert!(world.store.cease_to_receive(receiver));
 }

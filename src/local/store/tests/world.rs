@@ -5,7 +5,7 @@ use super::check::{Message, State, check};
 use super::memory::TestMemory;
 use super::model::{Model, body};
 use super::operation::Operation::{
-    ClearOwner, Close, End, EndLoan, Extend, ForgetHandedOn, Full, Keep, Lend, Pause, Prepare, Produce, Purge,
+    ClearOwner, Close, Deliver, End, EndLoan, Extend, ForgetHandedOn, Full, Keep, Lend, Pause, Prepare, Produce, Purge,
     Put as PutRun, PutLent, Resolve, Resume, Retry, ReturnAll, Settle, StopProducing, Take, Trim, Wait,
 };
 use super::operation::{How, KeptBy, OWNERS, Operation, Part, SCRIPT};
@@ -166,6 +166,7 @@ impl World {
                     self.model.forget_idle(owner);
                 }
             }
+            Deliver { owner, length, comes } => self.deliver(owner, length, comes),
             StopProducing(owner) => {
                 self.store.stop_producing(owner).unwrap();
                 self.model.stop_producing(owner, self.store.stamp.auto_close);
@@ -236,6 +237,43 @@ impl World {
         self.model.prepare(owner);
         assert_eq!(self.store.prepared_by(owner).unwrap().first(), Some(&(prepared, source)));
         self.prepared.push((owner, prepared));
+    }
+
+    fn deliver(&mut self, owner: u32, length: u64, comes: bool) {
+        let holds_nothing = self.model.state.leased.get(&owner).is_some_and(Vec::is_empty);
+        let receiver = self.store.become_receiver(owner);
+        assert_eq!(receiver.is_some(), holds_nothing && !self.store.stamp.durable);
+        let Some(receiver) = receiver else { return };
+        assert_eq!(self.store.become_receiver(owner), None, "there is one");
+        assert_eq!(self.store.call_new_receiver(), Some(receiver));
+        let body = vec![b'd'; length as usize];
+        let run = Run::whole(&body);
+        let State { ready, closed, kept, delayed, .. } = &self.model.state;
+        let is_next = ready.is_empty() && !closed && self.model.paused == (false, false);
+        let can_be = is_next && self.model.expect_put(&run, true) == Put::Done(1);
+        let must_be = can_be && !self.is_full() && kept.is_empty() && delayed.is_empty();
+        let is_delivered = match self.store.deliver(&run, receiver, self.clock) {
+            Err(Fault::Storage(_)) if self.is_full() => false,
+            delivered => delivered.unwrap(),
+        };
+        assert!(if is_delivered { can_be } else { !must_be });
+        if is_delivered {
+            self.model.put(&run, 1);
+            let taken = self.model.take(owner, 1);
+            if comes {
+                assert!(self.store.cease_to_receive(receiver));
+                let lease = self.store.delivered_to(owner).unwrap().unwrap();
+                assert_eq!(lease.record.first_id(), taken[0].id);
+                self.held.entry(owner).or_default().push(Held { lease, ids: vec![taken[0].id] });
+            } else {
+                let message = self.model.state.leased.get_mut(&owner).unwrap().pop().unwrap();
+                // As if it had never been handed out.
+                self.model.state.ready.push(Message { attempts: 0, ..message });
+            }
+            self.store.take_back(receiver).unwrap();
+        }
+        assert!(!self.store.cease_to_receive(receiver));
+        assert_eq!(self.store.call_new_receiver(), None);
     }
 
     fn lend(&mut self, owner: u32, bytes: u64) {
