@@ -126,6 +126,7 @@ impl LocalQueue {
             idle: Idle::default(),
             produces: false,
             receiver: None,
+            is_awaited: false,
             shown_waiting: None,
             prepared: Vec::new(),
             only_looks: false,

@@ -32,6 +32,7 @@ impl LocalQueue {
             match put {
                 Some(count) => {
                     left = left.after(&left.prefix(count, u64::MAX));
+                    self.see_that_it_is_taken();
                     self.let_consumers_keep_up(run.bytes().len() as u64);
                 }
                 None if !in_time => break,
@@ -59,7 +60,14 @@ impl LocalQueue {
         {
             return Ok(Some(1));
         }
-        let put = self.store.put(run, together, self.clock).map_err(|fault| self.fault(fault))?;
+        let is_awaited = self.awaits_taker(run);
+        let put = if is_awaited {
+            self.store.put_awaited(run, self.clock)
+        } else {
+            self.store.put(run, together, self.clock)
+        };
+        let put = put.map_err(|fault| self.fault(fault))?;
+        self.is_awaited = is_awaited && put == store::Put::Done(1);
         match put {
             store::Put::Done(count) => {
                 self.show_waiting(None);

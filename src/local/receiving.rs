@@ -1,5 +1,6 @@
 //! Handing a message from a put to the consumer that it wakes, which need not lock the queue for it.
 
+use super::memory::ReadMemory;
 use super::store::Receiver;
 use super::{LocalQueue, format};
 use crate::error::Result;
@@ -23,6 +24,7 @@ impl LocalQueue {
         self.reach()?;
         let is_told = self.store.cease_to_receive(receiver);
         if is_told && self.has_received()? {
+            self.store.note_taker(super::now());
             return Ok(self.taken(want));
         }
         // Whoever has put it may have died before it could tell us.
@@ -64,6 +66,25 @@ impl LocalQueue {
             self.store.take_back(receiver).map_err(|fault| self.fault(fault))?;
         }
         Ok(is_put)
+    }
+
+    /// Whether this single message is likely to be taken by somebody who comes by himself.
+    pub(super) fn awaits_taker(&self, run: &Run<'_>) -> bool {
+        run.count() == 1 && wait::has_other_processors() && self.store.expects_taker(self.clock)
+    }
+
+    /// Wakes others if nobody has come for what was put last.
+    pub(super) fn see_that_it_is_taken(&mut self) {
+        if std::mem::take(&mut self.is_awaited) {
+            let is_taken = || (self.store.memory().load(format::READY) == 0).then_some(());
+            if wait::spin_until(PATIENCE, is_taken).is_none() {
+                // It is put. Where the lock is not to be had, whoever has it may take it, or a sleeper when it looks again.
+                let _ = self.locked(None, |queue| {
+                    queue.store.pass_on();
+                    Ok(())
+                });
+            }
+        }
     }
 
     /// Waits for a moment for the word to read something else.

@@ -7,6 +7,8 @@ use crate::lease::Source;
 pub(super) enum Destination<'a> {
     /// Whoever takes first gets them.
     Ready,
+    /// The same, but nobody is woken: whoever puts them sees to it that they are taken.
+    Awaited,
     /// They are not to be seen yet.
     Prepared(&'a Prepare<'a>),
     /// They are leased to the owner with this entry, which is in use.

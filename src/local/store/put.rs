@@ -38,6 +38,11 @@ impl<M: Memory> Store<M> {
         self.put_to(Destination::Ready, run, together, now)
     }
 
+    /// Puts a single message without waking anybody: the caller sees to it that somebody takes it.
+    pub(crate) fn put_awaited(&mut self, run: &Run<'_>, now: u64) -> Result<Put> {
+        self.put_to(Destination::Awaited, run, true, now)
+    }
+
     /// Puts messages as they are to be found then, all of them or, unless `together`, as many as there is room for.
     pub(super) fn put_to(
         &mut self,
@@ -126,11 +131,13 @@ impl<M: Memory> Transaction<'_, M> {
         self.new_record(unit, record);
         self.set(format::NEXT_ID, next_id);
         match destination {
-            Destination::Ready => {
+            Destination::Ready | Destination::Awaited => {
                 self.append_ready(unit)?;
                 self.add(format::READY, count);
-                let taken_by_itself = u64::from(sleepers::is_watched(self.memory, now));
-                self.wake_data(Wake::Messages(count - taken_by_itself));
+                if matches!(destination, Destination::Ready) {
+                    let taken_by_itself = u64::from(sleepers::is_watched(self.memory, now));
+                    self.wake_data(Wake::Messages(count - taken_by_itself));
+                }
             }
             Destination::Prepared(prepare) => self.prepare(unit, prepare, now)?,
             Destination::Leased(owner) => self.lease_new(unit, owner, now)?,

@@ -7,7 +7,7 @@
 
 use super::super::format::{
     DATA_WAITERS, DATA_WAKE, FINISHED_WAITERS, FINISHED_WAKE, READY, RECENT_WAITERS, RECENT_WAKE, SPACE_WAITERS,
-    SPACE_WAKE, SPINS_UNTIL,
+    SPACE_WAKE, SPINS_UNTIL, TAKEN_AT,
 };
 use super::super::memory::{Memory, ReadMemory};
 use super::Store;
@@ -21,6 +21,9 @@ const WAKE_ALL: u32 = 8;
 /// The longest time for which a process says that it watches without sleeping, in nanoseconds: a clock that is set back
 /// must not make it look like hours.
 const LONGEST_SPIN: u64 = 100_000;
+
+/// How long ago a process has taken a message that is likely to be back for the next one, in nanoseconds at most.
+const A_MOMENT_AGO: u64 = 100_000;
 
 /// How many sleepers a change wakes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +155,22 @@ impl<M: Memory> Store<M> {
         if self.has_many_waiters() {
             self.memory.store(SPINS_UNTIL, until);
         }
+    }
+
+    /// Notes that the calling process, which takes one message after the other, has taken one now, in nanoseconds since
+    /// the Unix epoch.
+    pub(crate) fn note_taker(&mut self, now: u64) {
+        // Else nobody asks.
+        if self.has_many_waiters() {
+            self.memory.store(TAKEN_AT, now);
+        }
+    }
+
+    /// Whether a process that takes one message after the other is likely to be back sooner than one that sleeps could
+    /// be woken: where many sleep.
+    pub(crate) fn expects_taker(&self, now: u64) -> bool {
+        let since = now.checked_sub(self.memory.load(TAKEN_AT));
+        since.is_some_and(|since| since <= A_MOMENT_AGO) && self.has_many_waiters()
     }
 
     /// Wakes those whom the put that comes now will wake, so that they are on their way while it is made. No word tells
