@@ -13,18 +13,32 @@ use std::time::Duration;
 /// put it waits for the consumer to have it: about what others hold the lock for, and what waking a sleeper takes.
 const PATIENCE: Duration = Duration::from_micros(20);
 
+/// How long the receiver waits to be called before it sleeps: whoever has waited for the lock to put a message is about to.
+const BEFORE_SLEEP: Duration = Duration::from_micros(2);
+
 impl LocalQueue {
     /// Has what was delivered to us, or leases what there is, or notes how we wait for it.
     pub(super) fn take_or_receive(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
-        let Some(receiver) = self.receiver else {
-            return self.locked(deadline, |queue| queue.take_locked(want, otherwise));
+        let takes_one_after_the_other = self.delivered.is_some() || self.receiver.is_some();
+        let taken = match self.receiver {
+            Some(receiver) => self.receive(receiver, want, otherwise, deadline)?,
+            None => self.locked(deadline, |queue| queue.take_locked(want, otherwise))?,
         };
-        self.spin_while(receiver.called());
+        if taken == Taken::Messages && takes_one_after_the_other {
+            self.store.note_taker(super::now());
+        }
+        if let Some(receiver) = self.receiver {
+            self.spin_while(receiver.asleep(), BEFORE_SLEEP);
+        }
+        Ok(taken)
+    }
+
+    fn receive(&mut self, receiver: Receiver, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
+        self.spin_while(receiver.called(), PATIENCE);
         // Our view may end before what has been put since.
         self.reach()?;
         let is_told = self.store.cease_to_receive(receiver);
         if is_told && self.has_received()? {
-            self.store.note_taker(super::now());
             return Ok(self.taken(want));
         }
         // Whoever has put it may have died before it could tell us.
@@ -54,7 +68,7 @@ impl LocalQueue {
 
     /// The receiver that was called before we locked, or one that has come since.
     pub(super) fn called_receiver(&mut self, before: Option<Receiver>) -> Option<Receiver> {
-        before.or_else(|| if wait::has_other_processors() { self.store.call_new_receiver() } else { None })
+        before.or_else(|| if wait::has_other_processors() { self.store.call_receiver() } else { None })
     }
 
     /// Puts a message into the hands of the receiver, who was called. If it does not come for it, others get it.
@@ -62,7 +76,7 @@ impl LocalQueue {
         let is_put = self.store.deliver(run, receiver, self.clock).map_err(|fault| self.fault(fault))?;
         if is_put {
             self.show_waiting(None);
-            self.spin_while(receiver.delivered());
+            self.spin_while(receiver.delivered(), PATIENCE);
             self.store.take_back(receiver).map_err(|fault| self.fault(fault))?;
         }
         Ok(is_put)
@@ -88,9 +102,9 @@ impl LocalQueue {
     }
 
     /// Waits for a moment for the word to read something else.
-    fn spin_while(&self, reads: u32) {
+    fn spin_while(&self, reads: u32, patience: Duration) {
         let watch = self.store.memory().atomic32(format::RECEIVER).map(|word| Watch::new(word, reads));
-        wait::spin(watch.as_slice(), PATIENCE);
+        wait::spin(watch.as_slice(), patience);
     }
 }
 
@@ -146,7 +160,7 @@ mod tests {
     /// Puts a message into the receiver's hands as a process does that is killed right after that.
     fn deliver_and_die(producer: &mut LocalQueue, receiver: Receiver) {
         let is_put = producer.locked(None, |producer| {
-            assert_eq!(producer.store.call_new_receiver(), Some(receiver));
+            assert_eq!(producer.store.call_receiver(), Some(receiver));
             Ok(producer.store.deliver(&Run::whole(b"one"), receiver, producer.clock).unwrap())
         });
         assert!(is_put.unwrap());

@@ -35,17 +35,11 @@ pub(super) enum Idle {
 impl LocalQueue {
     /// Leases what there is, or notes how we wait for it.
     pub(super) fn take_locked(&mut self, want: Want, otherwise: Otherwise) -> Result<Taken> {
-        let takes_one_after_the_other = self.delivered.is_some();
         self.return_leases_of_the_dead()?;
         self.look_at_clock()?;
         let taken = if self.take_and_settle(want) { store::Taken::Leases } else { self.settle_and_take(want)? };
         match taken {
-            store::Taken::Leases => {
-                if takes_one_after_the_other {
-                    self.store.note_taker(self.clock);
-                }
-                return Ok(self.taken(want));
-            }
+            store::Taken::Leases => return Ok(self.taken(want)),
             store::Taken::Removed => return Err(Error::Removed { name: self.name.clone() }),
             store::Taken::Nothing | store::Taken::Drained => {}
         }

@@ -69,27 +69,21 @@ impl<M: Memory> Store<M> {
         Some(receiver)
     }
 
-    /// Whether there is a receiver that sleeps, or is about to.
+    /// Whether there is a receiver.
     pub(super) fn has_receiver(&self) -> bool {
+        self.memory.load32(RECEIVER) & OWNER != 0
+    }
+
+    /// Calls the receiver, if there is one, for a message that is about to be put. Needs no lock.
+    pub(crate) fn call_receiver(&mut self) -> Option<Receiver> {
         let word = self.memory.load32(RECEIVER);
-        word & OWNER != 0 && word & (CALLED | DELIVERED) == 0
-    }
-
-    /// Wakes the receiver, if there is one and it sleeps, for a message that is about to be put. Needs no lock.
-    pub(super) fn call_receiver(&mut self) -> Option<Receiver> {
-        // One that does not sleep has died, is stopped, or has more to do than to wait for a message.
-        self.call().filter(|(_, woken)| *woken == 1).map(|(receiver, _)| receiver)
-    }
-
-    /// The same for one that was not there before we locked: it sleeps or is about to.
-    pub(crate) fn call_new_receiver(&mut self) -> Option<Receiver> {
-        if self.has_receiver() { self.call().map(|(receiver, _)| receiver) } else { None }
-    }
-
-    fn call(&mut self) -> Option<(Receiver, u32)> {
-        let receiver = Receiver::of(self.memory.load32(RECEIVER));
-        let is_called = self.memory.exchange32(RECEIVER, receiver.asleep(), receiver.called());
-        is_called.then(|| (receiver, self.memory.wake(RECEIVER, 1)))
+        let receiver = Receiver::of(word);
+        let is_called = word & OWNER != 0 && self.memory.exchange32(RECEIVER, receiver.asleep(), receiver.called());
+        if is_called {
+            // It may be about to sleep; then it notices.
+            self.memory.wake(RECEIVER, 1);
+        }
+        is_called.then_some(receiver)
     }
 
     /// The receiver ceases to be it: returns whether a message was delivered to it. Needs no lock.

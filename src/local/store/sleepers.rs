@@ -170,13 +170,13 @@ impl<M: Memory> Store<M> {
     /// be woken: where many sleep.
     pub(crate) fn expects_taker(&self, now: u64) -> bool {
         let since = now.checked_sub(self.memory.load(TAKEN_AT));
-        since.is_some_and(|since| since <= A_MOMENT_AGO) && self.has_many_waiters()
+        since.is_some_and(|since| since <= A_MOMENT_AGO) && self.has_many_waiters() && !self.has_receiver()
     }
 
     /// Wakes those whom the put that comes now will wake, so that they are on their way while it is made. No word tells
     /// them that there is something: whoever is here before that has happened goes back to sleep, and is woken by it.
     /// `beside` says whether they can run beside this process: else they would only come in between. Returns the receiver
-    /// if it was woken.
+    /// if it was called.
     pub(crate) fn wake_ahead(&mut self, beside: impl FnOnce() -> bool) -> Option<Receiver> {
         if self.has_receiver() {
             return if beside() { self.call_receiver() } else { None };

@@ -195,10 +195,10 @@ fn what_one_receiver_is_told_no_other_takes_for_its_own() {
     let (mut world, former) = with_receiver(0);
     world.store.stop_producing(OWNER).unwrap();
     world.store.clear_owner(OWNER).unwrap();
-    assert_eq!(world.store.call_new_receiver(), None, "its entry is somebody else's");
+    assert_eq!(world.store.call_receiver(), None, "its entry is somebody else's");
     world.store.start_producing(OWNER, &Identity::resident(2), NOW).unwrap();
     let receiver = world.store.become_receiver(OWNER).unwrap();
-    assert_eq!(world.store.call_new_receiver(), Some(receiver));
+    assert_eq!(world.store.call_receiver(), Some(receiver));
     assert!(world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap());
     assert!(!world.store.cease_to_receive(former));
     assert!(world.store.cease_to_receive(receiver));

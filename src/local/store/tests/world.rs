@@ -245,7 +245,7 @@ impl World {
         assert_eq!(receiver.is_some(), holds_nothing && !self.store.stamp.durable);
         let Some(receiver) = receiver else { return };
         assert_eq!(self.store.become_receiver(owner), None, "there is one");
-        assert_eq!(self.store.call_new_receiver(), Some(receiver));
+        assert_eq!(self.store.call_receiver(), Some(receiver));
         let body = vec![b'd'; length as usize];
         let run = Run::whole(&body);
         let State { ready, closed, kept, delayed, .. } = &self.model.state;
@@ -273,7 +273,7 @@ impl World {
             self.store.take_back(receiver).unwrap();
         }
         assert!(!self.store.cease_to_receive(receiver));
-        assert_eq!(self.store.call_new_receiver(), None);
+        assert_eq!(self.store.call_receiver(), None);
     }
 
     fn lend(&mut self, owner: u32, bytes: u64) {
