@@ -89,6 +89,8 @@ pub struct LocalQueue {
     produces: bool,
     /// We are, or were, the receiver.
     receiver: Option<Receiver>,
+    /// So many messages are put before the next is put into the hands of a receiver.
+    puts_before_delivery: u32,
     /// What was put last is taken by somebody who is likely to come; or it is not, and others have to be woken.
     is_awaited: bool,
     /// What others can see that we wait for.

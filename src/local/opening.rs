@@ -126,6 +126,7 @@ impl LocalQueue {
             idle: Idle::default(),
             produces: false,
             receiver: None,
+            puts_before_delivery: 0,
             is_awaited: false,
             shown_waiting: None,
             prepared: Vec::new(),

@@ -16,6 +16,10 @@ const PATIENCE: Duration = Duration::from_micros(20);
 /// How long the receiver waits to be called before it sleeps: whoever has waited for the lock to put a message is about to.
 const BEFORE_SLEEP: Duration = Duration::from_micros(2);
 
+/// So many messages are put the ordinary way after a receiver did not come in time: where more processes run than there are
+/// processors, one may even wait for ours.
+const PUTS_AFTER_A_LATE_ONE: u32 = 32;
+
 impl LocalQueue {
     /// Has what was delivered to us, or leases what there is, or notes how we wait for it.
     pub(super) fn take_or_receive(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
@@ -68,6 +72,10 @@ impl LocalQueue {
 
     /// The receiver that was called before we locked, or one that has come since.
     pub(super) fn called_receiver(&mut self, before: Option<Receiver>) -> Option<Receiver> {
+        if let Some(left) = self.puts_before_delivery.checked_sub(1) {
+            self.puts_before_delivery = left;
+            return None;
+        }
         before.or_else(|| if wait::has_other_processors() { self.store.call_receiver() } else { None })
     }
 
@@ -77,7 +85,9 @@ impl LocalQueue {
         if is_put {
             self.show_waiting(None);
             self.spin_while(receiver.delivered(), PATIENCE);
-            self.store.take_back(receiver).map_err(|fault| self.fault(fault))?;
+            if self.store.take_back(receiver).map_err(|fault| self.fault(fault))? {
+                self.puts_before_delivery = PUTS_AFTER_A_LATE_ONE;
+            }
         }
         Ok(is_put)
     }

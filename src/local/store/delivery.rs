@@ -38,19 +38,20 @@ impl<M: Memory> Store<M> {
         Ok(is_put)
     }
 
-    /// Takes back what was delivered to a receiver that has not taken it yet, and wakes others for it.
-    pub(crate) fn take_back(&mut self, receiver: Receiver) -> Result<()> {
-        let Some(owner) = receiver.owner() else { return Ok(()) };
+    /// Takes back what was delivered to a receiver, unless that has it, and wakes others for it. Says whether it did.
+    pub(crate) fn take_back(&mut self, receiver: Receiver) -> Result<bool> {
+        let Some(owner) = receiver.owner() else { return Ok(false) };
         if !self.memory.exchange32(RECEIVER, receiver.delivered(), receiver.gone()) {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(lease) = self.delivered_to(owner)? else { return Ok(()) };
+        let Some(lease) = self.delivered_to(owner)? else { return Ok(false) };
         let mut transaction = self.begin()?;
         transaction.let_go(lease.unit)?;
         transaction.record("first lease", lease.unit)?.set_attempts(0);
         transaction.make_ready(lease.unit)?;
         transaction.wake_data(Wake::Messages(1));
-        transaction.commit()
+        transaction.commit()?;
+        Ok(true)
     }
 
     /// What was delivered to the process behind the entry `owner`, which held nothing before. Needs no lock when the

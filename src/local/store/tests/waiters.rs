@@ -172,7 +172,7 @@ fn for_a_message_that_is_taken_back_others_are_woken() {
     let (mut world, receiver) = with_receiver(9);
     assert_eq!(world.store.wake_ahead(|| true), Some(receiver));
     assert!(world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap());
-    assert_eq!(woken_by(&mut world, |store| store.take_back(receiver).unwrap()), [(DATA_WAKE, 1)]);
+    assert_eq!(woken_by(&mut world, |store| assert!(store.take_back(receiver).unwrap())), [(DATA_WAKE, 1)]);
     assert!(!world.store.cease_to_receive(receiver), "nothing is there for it any more");
 }
 

@@ -270,7 +270,7 @@ impl World {
                 // As if it had never been handed out.
                 self.model.state.ready.push(Message { attempts: 0, ..message });
             }
-            self.store.take_back(receiver).unwrap();
+            assert_eq!(self.store.take_back(receiver).unwrap(), !comes);
         }
         assert!(!self.store.cease_to_receive(receiver));
         assert_eq!(self.store.call_receiver(), None);
