@@ -29,7 +29,7 @@ impl LocalQueue {
             None => self.locked(deadline, |queue| queue.take_locked(want, otherwise))?,
         };
         if taken == Taken::Messages && takes_one_after_the_other {
-            self.store.note_taker(super::now());
+            self.store.note_taker(super::now);
         }
         if let Some(receiver) = self.receiver {
             self.spin_while(receiver.asleep(), BEFORE_SLEEP);

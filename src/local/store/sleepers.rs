@@ -157,12 +157,12 @@ impl<M: Memory> Store<M> {
         }
     }
 
-    /// Notes that the calling process, which takes one message after the other, has taken one now, in nanoseconds since
+    /// Notes that the calling process, which takes one message after the other, has taken one `now`, in nanoseconds since
     /// the Unix epoch.
-    pub(crate) fn note_taker(&mut self, now: u64) {
+    pub(crate) fn note_taker(&mut self, now: impl FnOnce() -> u64) {
         // Else nobody asks.
         if self.has_many_waiters() {
-            self.memory.store(TAKEN_AT, now);
+            self.memory.store(TAKEN_AT, now());
         }
     }
 
