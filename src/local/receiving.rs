@@ -37,6 +37,8 @@ impl LocalQueue {
         Ok(taken)
     }
 
+    // Apart from what is done for every message, as below.
+    #[inline(never)]
     fn receive(&mut self, receiver: Receiver, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
         self.spin_while(receiver.called(), PATIENCE);
         // Our view may end before what has been put since.
@@ -76,10 +78,14 @@ impl LocalQueue {
             self.puts_before_delivery = left;
             return None;
         }
-        before.or_else(|| if wait::has_other_processors() { self.store.call_receiver() } else { None })
+        before.or_else(|| {
+            let calls = self.store.has_receiver() && wait::has_other_processors();
+            if calls { self.store.call_receiver() } else { None }
+        })
     }
 
     /// Puts a message into the hands of the receiver, who was called. If it does not come for it, others get it.
+    #[inline(never)]
     pub(super) fn deliver(&mut self, run: &Run<'_>, receiver: Receiver) -> Result<bool> {
         let is_put = self.store.deliver(run, receiver, self.clock).map_err(|fault| self.fault(fault))?;
         if is_put {
@@ -94,12 +100,13 @@ impl LocalQueue {
 
     /// Whether this single message is likely to be taken by somebody who comes by himself.
     pub(super) fn awaits_taker(&self, run: &Run<'_>) -> bool {
-        run.count() == 1 && wait::has_other_processors() && self.store.expects_taker(self.clock)
+        run.count() == 1 && self.store.expects_taker(self.clock) && wait::has_other_processors()
     }
 
     /// Wakes others if nobody has come for what was put last.
     pub(super) fn see_that_it_is_taken(&mut self) {
-        if std::mem::take(&mut self.is_awaited) {
+        if self.is_awaited {
+            self.is_awaited = false;
             let is_taken = || (self.store.memory().load(format::READY) == 0).then_some(());
             if wait::spin_until(PATIENCE, is_taken).is_none() {
                 // It is put. Where the lock is not to be had, whoever has it may take it, or a sleeper when it looks again.

@@ -21,6 +21,7 @@ use crate::message::Run;
 impl<M: Memory> Store<M> {
     /// Puts `run`, a single message, into the hands of the receiver, who was called, if that is what would become of it
     /// anyway: nothing else is ready or about to be. `now` is in nanoseconds since the Unix epoch.
+    #[inline(never)]
     pub(crate) fn deliver(&mut self, run: &Run<'_>, receiver: Receiver, now: u64) -> Result<bool> {
         let owner = receiver.owner().filter(|owner| self.owners_in_use().contains(*owner));
         let Some(owner) = owner else { return Ok(false) };
@@ -39,6 +40,7 @@ impl<M: Memory> Store<M> {
     }
 
     /// Takes back what was delivered to a receiver, unless that has it, and wakes others for it. Says whether it did.
+    #[inline(never)]
     pub(crate) fn take_back(&mut self, receiver: Receiver) -> Result<bool> {
         let Some(owner) = receiver.owner() else { return Ok(false) };
         if !self.memory.exchange32(RECEIVER, receiver.delivered(), receiver.gone()) {

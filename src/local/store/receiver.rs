@@ -70,11 +70,12 @@ impl<M: Memory> Store<M> {
     }
 
     /// Whether there is a receiver.
-    pub(super) fn has_receiver(&self) -> bool {
+    pub(crate) fn has_receiver(&self) -> bool {
         self.memory.load32(RECEIVER) & OWNER != 0
     }
 
     /// Calls the receiver, if there is one, for a message that is about to be put. Needs no lock.
+    #[inline(never)]
     pub(crate) fn call_receiver(&mut self) -> Option<Receiver> {
         let word = self.memory.load32(RECEIVER);
         let receiver = Receiver::of(word);
