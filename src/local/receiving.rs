@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::message::Run;
 use crate::queue::{Deadline, Otherwise, Taken, Want};
 use crate::wait::{self, Watch};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a consumer that was called waits for its message before it locks the queue itself, and how long whoever has
 /// put it waits for the consumer to have it: about what others hold the lock for, and what waking a sleeper takes.
@@ -109,8 +109,8 @@ impl LocalQueue {
             self.is_awaited = false;
             let is_taken = || (self.store.memory().load(format::READY) == 0).then_some(());
             if wait::spin_until(PATIENCE, is_taken).is_none() {
-                // It is put. Where the lock is not to be had, whoever has it may take it, or a sleeper when it looks again.
-                let _ = self.locked(None, |queue| {
+                // It is put. Where the lock is not to be had soon, a sleeper finds the message when it looks again.
+                let _ = self.locked(Some(Instant::now()), |queue| {
                     queue.store.pass_on();
                     Ok(())
                 });
@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn somebody_is_woken_for_a_message_that_nobody_comes_for() {
+        let (_directory, [mut producer]) = queue();
+        let counted = (0..9).map(|_| producer.store.register_data_waiter(None)).last().unwrap();
+        producer.store.note_taker(super::super::now);
+        assert_eq!(producer.put(&Run::whole(b"one"), false, None).unwrap(), 1);
+        assert_ne!(producer.store.register_data_waiter(Some(counted)), counted);
+    }
+
+    #[test]
     fn whoever_waits_for_the_answer_to_each_message_gets_every_one_once_and_in_order() {
         let (_there, [mut ask, mut asked]) = queue();
         let (_back, [mut answer, mut answered]) = queue();
@@ -240,7 +249,7 @@ mod tests {
             if let Some(taken) = take(consumer) {
                 return taken;
             }
-            wait::sleep(consumer.watch().as_slice(), Some(std::time::Instant::now() + consumer.look_again()));
+            wait::sleep(consumer.watch().as_slice(), Some(Instant::now() + consumer.look_again()));
         }
     }
 }

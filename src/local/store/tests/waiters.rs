@@ -131,6 +131,28 @@ fn nobody_is_woken_ahead_of_many_nor_on_the_same_processor_nor_where_the_put_wai
     assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| true)), []);
 }
 
+#[test]
+fn who_has_taken_something_a_moment_ago_where_many_sleep_is_expected_back() {
+    let expects = |sleepers: u32, later: u64| {
+        let mut world = with_sleepers(sleepers, 0);
+        world.store.note_taker(|| NOW);
+        world.store.expects_taker(NOW.wrapping_add(later))
+    };
+    assert!(expects(9, 0) && expects(9, 100_000));
+    assert!(!expects(8, 0), "few are all woken");
+    assert!(!expects(9, 100_001) && !expects(9, u64::MAX), "nobody relies on what was long ago, or is to come");
+}
+
+#[test]
+fn for_a_message_that_is_awaited_nobody_is_woken() {
+    let mut world = with_sleepers(9, 1);
+    let woken = woken_by(&mut world, |store| {
+        assert_eq!(store.put_awaited(&Run::whole(b"one"), NOW).unwrap(), Put::Done(1));
+    });
+    assert_eq!(woken, []);
+    assert_eq!(woken_by(&mut world, Store::pass_on), [(RECENT_WAKE, 1)]);
+}
+
 /// A queue before which so many others sleep, and a receiver.
 fn with_receiver(others: u32) -> (World, Receiver) {
     let mut world = with_sleepers(others, 0);
