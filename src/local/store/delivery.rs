@@ -73,12 +73,7 @@ impl<M: Memory> Store<M> {
 impl<M: Memory> Transaction<'_, M> {
     /// Leases the new frame in `unit`, which is nowhere, to `owner`.
     pub(super) fn lease_new(&mut self, unit: u32, owner: u32, now: u64) -> Result<()> {
-        let record = self.record("first lease", unit)?;
-        record.set_state(State::Leased);
-        record.set_leased_at(now);
-        record.set_attempts(1);
-        let count = u64::from(record.count());
-        self.add_lease(owner, unit)?;
+        let count = u64::from(self.hand_out(unit, owner, now)?.count());
         self.add(format::LEASED, count);
         Ok(())
     }

@@ -174,12 +174,7 @@ impl<M: Memory> Transaction<'_, M> {
                     None => break,
                 }
             };
-            self.add_lease(want.owner, taken)?;
-            let record = self.record("first lease", taken)?;
-            record.set_state(State::Leased);
-            record.set_leased_at(want.now);
-            record.set_attempts(record.attempts().saturating_add(1));
-            let record = *record;
+            let record = *self.hand_out(taken, want.owner, want.now)?;
             messages += u64::from(record.count());
             bytes += record.length();
             leases.push(Lease { unit: taken, record });
@@ -209,6 +204,17 @@ impl<M: Memory> Transaction<'_, M> {
 }
 
 impl<M: Memory> Transaction<'_, M> {
+    /// Leases the frame in `unit`, which is in no list, to `owner`.
+    #[inline]
+    pub(super) fn hand_out(&mut self, unit: u32, owner: u32, now: u64) -> Result<&mut Record> {
+        self.add_lease(owner, unit)?;
+        let record = self.record("first lease", unit)?;
+        record.set_state(State::Leased);
+        record.set_leased_at(now);
+        record.set_attempts(record.attempts().saturating_add(1));
+        Ok(record)
+    }
+
     /// Splits the first `count` messages off the frame in `unit`, fewer than it has, into a frame that
     /// is in no list. Nothing of the payload moves but the unit that both need. `None` if
     /// there is no unit to be had.
