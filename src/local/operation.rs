@@ -98,8 +98,8 @@ impl LocalQueue {
         })
     }
 
-    pub(super) fn fault(&self, fault: Fault) -> Error {
-        match fault {
+    pub(super) fn fault(&self, fault: Box<Fault>) -> Error {
+        match *fault {
             Fault::Damaged { field, problem } => {
                 Error::Damaged { path: printable(self.segment.path()), field, problem }
             }
@@ -122,6 +122,6 @@ impl LocalQueue {
     }
 }
 
-fn truncated() -> Fault {
-    Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() }
+fn truncated() -> Box<Fault> {
+    Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() }.into()
 }

@@ -77,12 +77,13 @@ pub(crate) enum Fault {
     Memory(u64),
 }
 
-/// The result of an operation on a segment.
-pub(crate) type Result<T> = std::result::Result<T, Fault>;
+/// The result of an operation on a segment. What went wrong is apart from it: mostly nothing does, and what an operation
+/// comes to is then handed on in registers.
+pub(crate) type Result<T> = std::result::Result<T, Box<Fault>>;
 
 /// That `field` says `problem`.
 fn damaged<T>(field: &'static str, problem: impl Into<String>) -> Result<T> {
-    Err(Fault::Damaged { field, problem: problem.into() })
+    Err(Fault::Damaged { field, problem: problem.into() }.into())
 }
 
 /// Units that puts leave free, so that a get can take one message out of a run, or note its

@@ -13,7 +13,7 @@ pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer
     // What a segment asks for is not always to be had.
     let reserved = usize::try_from(length).ok().map(|length| buffer.try_reserve(length));
     if !matches!(reserved, Some(Ok(()))) {
-        return Err(Fault::Memory(length));
+        return Err(Fault::Memory(length).into());
     }
     let appended = each_piece(memory, unit, record, |offset, length| {
         memory.append(offset, length, buffer);

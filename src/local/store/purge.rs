@@ -114,7 +114,7 @@ impl<M: Memory> Transaction<'_, M> {
         }
         match measure(self.memory, unit, record, record.count().into()) {
             Ok((length, _)) => Ok(length == record.length()),
-            Err(Fault::Damaged { field: "message count", .. }) => Ok(false),
+            Err(fault) if matches!(*fault, Fault::Damaged { field: "message count", .. }) => Ok(false),
             Err(fault) => Err(fault),
         }
     }

@@ -68,7 +68,7 @@ impl<M: Memory> Store<M> {
             fits = fits.prefix(fits.count() / 2, u64::MAX);
             if together || fits.count() == 0 {
                 // What others take out makes room; in an empty queue nobody will.
-                return if room.live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error)) };
+                return if room.live > 0 { Ok(Put::Full) } else { Err(Fault::Storage(error).into()) };
             }
         }
         let payload_units = payload_units(&fits);

@@ -170,7 +170,7 @@ impl<M: Memory> Transaction<'_, M> {
                         self.remove_first_ready(first)?;
                         unit
                     }
-                    None if messages == 0 => return Err(Fault::Storage(io::ErrorKind::StorageFull.into())),
+                    None if messages == 0 => return Err(Fault::Storage(io::ErrorKind::StorageFull.into()).into()),
                     None => break,
                 }
             };

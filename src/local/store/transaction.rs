@@ -353,7 +353,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
         log.write(memory, commit, pairs);
         if durable && let Err(error) = memory.sync() {
             log.forget(memory);
-            return Err(Fault::Disk(error));
+            return Err(Fault::Disk(error).into());
         }
         let still_asleep = sleepers::wake(memory, wake_data, wake_space, wake_finished);
         memory.store32(format::COMMIT, commit);

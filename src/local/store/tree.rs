@@ -274,7 +274,7 @@ pub(super) fn each_in_order<M: ReadMemory>(
     let mut open = std::collections::BinaryHeap::new();
     // Never more than there are units: what is in a circle is not gone round for ever.
     let mut left = fresh;
-    let push = |open: &mut std::collections::BinaryHeap<_>, unit: u64| {
+    let push = |open: &mut std::collections::BinaryHeap<_>, unit: u64| -> Result<()> {
         if unit != 0 {
             open.push(Reverse((tree.priority(&load(unit)?), unit)));
         }

@@ -73,9 +73,9 @@ pub(crate) fn verify<M: ReadMemory>(memory: &M, stamp: &Stamp, visit: impl FnMut
 }
 
 impl Verdict {
-    fn note(&mut self, fault: Fault) {
+    fn note(&mut self, fault: Box<Fault>) {
         // Who only looks meets no other fault.
-        let Fault::Damaged { field, problem } = fault else { return };
+        let Fault::Damaged { field, problem } = *fault else { return };
         let finding = Finding { field, problem };
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);
@@ -138,7 +138,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
     }
 
     fn note(&mut self, field: &'static str, problem: String) {
-        self.verdict.note(Fault::Damaged { field, problem });
+        self.verdict.note(Fault::Damaged { field, problem }.into());
     }
 
     fn get(&self, offset: u64) -> u64 {

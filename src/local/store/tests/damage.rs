@@ -24,7 +24,7 @@ fn take(store: &mut Store<TestMemory>, messages: u64) -> Result<Vec<Lease>> {
 
 /// Asserts that an operation has found `field` to be damaged.
 fn is_damaged<T: std::fmt::Debug>(result: Result<T>, field: &str) {
-    match result {
+    match result.map_err(|fault| *fault) {
         Err(Fault::Damaged { field: named, .. }) => assert_eq!(named, field),
         other => panic!("{other:?}"),
     }

@@ -144,7 +144,7 @@ fn near(old: u64, unit: u64, random: &mut Random) -> u64 {
 
 /// Whether the operation was done; damage is the only reason not to.
 fn done<T>(result: Result<T>) -> bool {
-    match result {
+    match result.map_err(|fault| *fault) {
         Ok(_) => true,
         Err(Fault::Damaged { field, problem }) => {
             assert!(!field.is_empty() && !problem.is_empty());

@@ -228,7 +228,7 @@ impl World {
         };
         let prepare = crate::local::store::Prepare { source: &source, owner, pid: 1 };
         let (put, prepared) = match self.store.prepare(&run, &prepare, self.clock) {
-            Err(Fault::Storage(_)) if self.is_full() => return,
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && self.is_full() => return,
             prepared => prepared.unwrap(),
         };
         assert!(put == expected || (self.is_full() && put == Put::Full), "{put:?} and not {expected:?}");
@@ -253,7 +253,7 @@ impl World {
         let can_be = is_next && self.model.expect_put(&run, true) == Put::Done(1);
         let must_be = can_be && !self.is_full() && kept.is_empty() && delayed.is_empty();
         let is_delivered = match self.store.deliver(&run, receiver, self.clock) {
-            Err(Fault::Storage(_)) if self.is_full() => false,
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && self.is_full() => false,
             delivered => delivered.unwrap(),
         };
         assert!(if is_delivered { can_be } else { !must_be });
@@ -423,7 +423,7 @@ impl World {
         let expected = self.model.expect_put(&run, together);
         match self.store.put(&run, together, self.now()) {
             Ok(Put::Full) if self.is_full() && self.model.live() > 0 => {}
-            Err(Fault::Storage(_)) if self.is_full() && self.model.live() == 0 => {}
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && self.is_full() && self.model.live() == 0 => {}
             Ok(Put::Done(fewer)) if self.is_full() && !together => {
                 assert!(matches!(expected, Put::Done(count) if (1..=count).contains(&fewer) || count == 0));
                 self.model.put(&run, fewer);
@@ -442,7 +442,7 @@ impl World {
         let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
         let taken = match self.store.take(want, &mut leases) {
             // A message cannot be taken out of its run.
-            Err(Fault::Storage(_)) if want.singly && self.is_full() => return assert!(leases.is_empty()),
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && want.singly && self.is_full() => return assert!(leases.is_empty()),
             taken => taken.unwrap(),
         };
         let State { ready, closed, .. } = &self.model.state;
@@ -463,7 +463,7 @@ impl World {
         let mut leases = Vec::new();
         let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
         match self.store.take_and_settle(want, &delivered.lease, &mut leases) {
-            Err(Fault::Storage(_)) if want.singly && self.is_full() => return assert!(leases.is_empty()),
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && want.singly && self.is_full() => return assert!(leases.is_empty()),
             taken => taken.unwrap(),
         }
         self.took(want, &leases, has_returned);
