@@ -256,20 +256,24 @@ impl Memory for Map {
         if !offset.is_multiple_of(8) || !self.contains(offset, size_of_val(pairs) as u64) {
             return;
         }
-        for (index, &(first, second)) in pairs.iter().enumerate() {
-            let at = offset as usize + index * size_of::<(u64, u64)>();
+        let mut at = self.base.as_ptr().wrapping_add(offset as usize).cast::<u64>();
+        for &(first, second) in pairs {
             // SAFETY: as in `atomic64`, for all of them.
-            let word = |at| unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at).cast()) };
-            word(at).store(first, Ordering::Release);
-            word(at + 8).store(second, Ordering::Release);
+            let [one, other] = unsafe { [AtomicU64::from_ptr(at), AtomicU64::from_ptr(at.add(1))] };
+            one.store(first, Ordering::Release);
+            other.store(second, Ordering::Release);
+            at = at.wrapping_add(2);
         }
     }
 
     fn apply(&mut self, words: &[(u64, u64)]) {
         self.note_store();
+        // Read once: for all that the compiler knows, each store may change them.
+        let (base, Some(last)) = (self.base.as_ptr(), self.length.checked_sub(8)) else { return };
         for &(offset, value) in words {
-            if let Some(word) = self.atomic64(offset) {
-                word.store(value, Ordering::Release);
+            if offset.is_multiple_of(8) && offset <= last {
+                // SAFETY: as in `atomic64`.
+                unsafe { AtomicU64::from_ptr(base.add(offset as usize).cast()) }.store(value, Ordering::Release);
             }
         }
     }
