@@ -42,36 +42,44 @@ pub(crate) fn has_other_processors() -> bool {
 }
 
 /// Tries something again and again for a moment, for at most `patience`, if there is another processor on which
-/// somebody may be about to make it succeed.
+/// somebody may be about to make it succeed. A try may cost others time, so the pauses between them grow.
 pub(crate) fn spin_until<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     if !has_other_processors() {
         return None;
     }
-    let start = Instant::now();
+    let (start, mut pause) = (Instant::now(), SHORTEST_PAUSE);
     while start.elapsed() < patience {
-        for _ in 0..SPINS_PER_LOOK {
+        for _ in 0..pause {
             std::hint::spin_loop();
         }
         if let Some(done) = attempt() {
             return Some(done);
         }
+        pause = (pause * 2).min(SPINS_PER_LOOK);
     }
     None
 }
 
+/// Turns of a spin between the first two tries of something.
+const SHORTEST_PAUSE: u32 = 8;
 /// Turns of a spin between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
 
 /// Watches for a change without sleeping, for at most `patience`: the other process may answer sooner than a
 /// sleeper can be woken. With one processor to run on it cannot, and this returns at once.
 pub fn spin(watches: &[Watch<'_>], patience: Duration) -> bool {
+    spin_while(patience, || !watches.iter().any(Watch::is_over))
+}
+
+/// The same until something is no longer so that costs no more than a look at a word. Returns whether it is.
+pub(crate) fn spin_while(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     if !has_other_processors() {
         return false;
     }
     let start = Instant::now();
     loop {
         for _ in 0..SPINS_PER_LOOK {
-            if watches.iter().any(Watch::is_over) {
+            if !is_so() {
                 return true;
             }
             std::hint::spin_loop();

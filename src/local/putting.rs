@@ -21,7 +21,8 @@ impl LocalQueue {
         let together = together && run.message_bytes() <= stamp.capacity && run.count() <= most;
         let mut left = *run;
         // To be woken takes longer than a put.
-        let mut receiver = self.store.wake_ahead(wait::has_other_processors);
+        let mut receiver =
+            if self.puts_before_delivery == 0 { self.store.wake_ahead(wait::has_other_processors) } else { None };
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
             let put = match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time, receiver.take())) {

@@ -2,7 +2,7 @@
 
 use super::memory::ReadMemory;
 use super::store::Receiver;
-use super::{LocalQueue, format};
+use super::{LocalQueue, format, now};
 use crate::error::Result;
 use crate::message::Run;
 use crate::queue::{Deadline, Otherwise, Taken, Want};
@@ -20,16 +20,28 @@ const BEFORE_SLEEP: Duration = Duration::from_micros(2);
 /// processors, one may even wait for ours.
 const PUTS_AFTER_A_LATE_ONE: u32 = 32;
 
+/// How long after its last message a consumer that is about to lock for the next is relied on, in nanoseconds.
+const PATIENCE_WITH_LOCK: u64 = 50_000;
+
 impl LocalQueue {
     /// Has what was delivered to us, or leases what there is, or notes how we wait for it.
     pub(super) fn take_or_receive(&mut self, want: Want, otherwise: Otherwise, deadline: Deadline) -> Result<Taken> {
         let takes_one_after_the_other = self.delivered.is_some() || self.receiver.is_some();
         let taken = match self.receiver {
             Some(receiver) => self.receive(receiver, want, otherwise, deadline)?,
+            None if takes_one_after_the_other => {
+                // Who puts while we try to lock need wake nobody.
+                self.store.note_spinner(self.clock.saturating_add(PATIENCE_WITH_LOCK));
+                self.locked(deadline, |queue| {
+                    queue.store.forget_spinner();
+                    queue.take_locked(want, otherwise)
+                })?
+            }
             None => self.locked(deadline, |queue| queue.take_locked(want, otherwise))?,
         };
-        if taken == Taken::Messages && takes_one_after_the_other {
-            self.store.note_taker(super::now);
+        if taken == Taken::Messages && takes_one_after_the_other && self.store.has_many_waiters() {
+            self.clock = now();
+            self.store.note_taker(self.clock);
         }
         if let Some(receiver) = self.receiver {
             self.spin_while(receiver.asleep(), BEFORE_SLEEP);
@@ -107,8 +119,7 @@ impl LocalQueue {
     pub(super) fn see_that_it_is_taken(&mut self) {
         if self.is_awaited {
             self.is_awaited = false;
-            let is_taken = || (self.store.memory().load(format::READY) == 0).then_some(());
-            if wait::spin_until(PATIENCE, is_taken).is_none() {
+            if !self.is_taken_soon() {
                 // It is put. Where the lock is not to be had soon, a sleeper finds the message when it looks again.
                 let _ = self.locked(Some(Instant::now()), |queue| {
                     queue.store.pass_on();
@@ -116,6 +127,13 @@ impl LocalQueue {
                 });
             }
         }
+    }
+
+    /// Waits for a moment until nothing is ready, or somebody comes for it.
+    fn is_taken_soon(&self) -> bool {
+        wait::spin_while(PATIENCE, || {
+            !self.store.has_spinner(self.clock) && self.store.memory().load(format::READY) > 0
+        })
     }
 
     /// Waits for a moment for the word to read something else.
@@ -219,9 +237,30 @@ mod tests {
     fn somebody_is_woken_for_a_message_that_nobody_comes_for() {
         let (_directory, [mut producer]) = queue();
         let counted = (0..9).map(|_| producer.store.register_data_waiter(None)).last().unwrap();
-        producer.store.note_taker(super::super::now);
+        producer.store.note_taker(now());
         assert_eq!(producer.put(&Run::whole(b"one"), false, None).unwrap(), 1);
         assert_ne!(producer.store.register_data_waiter(Some(counted)), counted);
+    }
+
+    #[test]
+    fn a_consumer_that_tries_to_lock_for_its_next_message_is_seen_until_it_has() {
+        let (_directory, [mut producer, mut consumer]) = queue();
+        assert_eq!(producer.put(&Run::whole(b"one"), false, None).unwrap(), 1);
+        assert_eq!(take(&mut consumer), Some((b"one".to_vec(), 1)));
+        (0..9).for_each(|_| _ = producer.store.register_data_waiter(None));
+        let spins_until = |producer: &LocalQueue| producer.store.memory().load(format::SPINS_UNTIL);
+        assert_eq!(spins_until(&producer), 0);
+        thread::scope(|scope| {
+            let taken = producer.locked(None, |producer| {
+                let taken = scope.spawn(|| take(&mut consumer));
+                while spins_until(producer) == 0 {
+                    thread::yield_now();
+                }
+                Ok(taken)
+            });
+            assert_eq!(taken.unwrap().join().unwrap(), None);
+        });
+        assert_eq!(spins_until(&producer), 0);
     }
 
     #[test]

@@ -148,8 +148,8 @@ impl<M: Memory> Store<M> {
         are_many(&self.memory)
     }
 
-    /// Notes that the calling process watches for data without sleeping until a time, in nanoseconds since the Unix
-    /// epoch, and takes again then.
+    /// Notes that the calling process watches for data without sleeping, or tries to lock, until a time, in nanoseconds
+    /// since the Unix epoch, and takes again then. Needs no lock.
     pub(crate) fn note_spinner(&mut self, until: u64) {
         // Else nobody asks.
         if self.has_many_waiters() {
@@ -157,13 +157,22 @@ impl<M: Memory> Store<M> {
         }
     }
 
-    /// Notes that the calling process, which takes one message after the other, has taken one `now`, in nanoseconds since
-    /// the Unix epoch.
-    pub(crate) fn note_taker(&mut self, now: impl FnOnce() -> u64) {
-        // Else nobody asks.
-        if self.has_many_waiters() {
-            self.memory.store(TAKEN_AT, now());
+    /// The calling process has locked, and is not to be relied on any longer.
+    pub(crate) fn forget_spinner(&mut self) {
+        if self.memory.load(SPINS_UNTIL) != 0 {
+            self.memory.store(SPINS_UNTIL, 0);
         }
+    }
+
+    /// Whether a process does so that takes what has become ready. Needs no lock.
+    pub(crate) fn has_spinner(&self, now: u64) -> bool {
+        spins(&self.memory, now)
+    }
+
+    /// Notes that the calling process, which takes one message after the other, has taken one `now`, in nanoseconds since
+    /// the Unix epoch. Where not many wait, nobody asks.
+    pub(crate) fn note_taker(&mut self, now: u64) {
+        self.memory.store(TAKEN_AT, now);
     }
 
     /// Whether a process that takes one message after the other is likely to be back sooner than one that sleeps could
@@ -200,10 +209,13 @@ impl<M: Memory> Store<M> {
 /// Whether a process watches that takes one of the messages that become ready now; the next change must not rely on it.
 /// If it dies first, a sleeper finds the message when it looks again, as one whose woken taker dies.
 pub(super) fn is_watched<M: Memory>(memory: &mut M, now: u64) -> bool {
-    let until = memory.load(SPINS_UNTIL);
-    let watched = until.checked_sub(now).is_some_and(|left| (1..=LONGEST_SPIN).contains(&left));
+    let watched = spins(memory, now);
     if watched {
         memory.store(SPINS_UNTIL, 0);
     }
     watched
+}
+
+fn spins<M: ReadMemory>(memory: &M, now: u64) -> bool {
+    memory.load(SPINS_UNTIL).checked_sub(now).is_some_and(|left| (1..=LONGEST_SPIN).contains(&left))
 }

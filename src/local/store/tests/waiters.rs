@@ -101,6 +101,16 @@ fn nobody_relies_on_one_that_has_ceased_to_watch_or_whose_clock_was_another() {
 }
 
 #[test]
+fn one_that_has_locked_is_no_longer_relied_on() {
+    let mut world = with_sleepers(9, 0);
+    world.store.note_spinner(NOW + 20_000);
+    assert!(world.store.has_spinner(NOW) && !world.store.has_spinner(NOW + 20_000));
+    world.store.forget_spinner();
+    assert!(!world.store.has_spinner(NOW));
+    assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, 1)]);
+}
+
+#[test]
 fn few_sleepers_are_all_woken_whoever_watches() {
     let mut world = with_sleepers(8, 0);
     world.store.note_spinner(NOW + 20_000);
@@ -135,7 +145,7 @@ fn nobody_is_woken_ahead_of_many_nor_on_the_same_processor_nor_where_the_put_wai
 fn who_has_taken_something_a_moment_ago_where_many_sleep_is_expected_back() {
     let expects = |sleepers: u32, later: u64| {
         let mut world = with_sleepers(sleepers, 0);
-        world.store.note_taker(|| NOW);
+        world.store.note_taker(NOW);
         world.store.expects_taker(NOW.wrapping_add(later))
     };
     assert!(expects(9, 0) && expects(9, 100_000));
