@@ -66,7 +66,11 @@ impl StillAsleep {
 /// Wakes those whom a change concerns that is about to be made.
 pub(super) fn wake<M: Memory>(memory: &mut M, data: Wake, space: Wake, finished: Wake) -> StillAsleep {
     let [recent, for_data] = if data == Wake::None { [None, None] } else { wake_consumers(memory, data) };
-    let mut wake = |sleepers: Sleepers, wake| if wake == Wake::None { None } else { sleepers.wake(memory, None).1 };
+    let mut wake = |sleepers: Sleepers, wake| {
+        // Nobody watches their words without being counted, as those do who watch for data.
+        let concerns_somebody = wake != Wake::None && memory.load32(sleepers.waiters) > 0;
+        if concerns_somebody { sleepers.wake(memory, None).1 } else { None }
+    };
     StillAsleep([recent, for_data, wake(FOR_SPACE, space), wake(FOR_THE_END, finished)])
 }
 

@@ -5,7 +5,7 @@ use super::operation::Operation;
 use super::world::World;
 use crate::local::format::{self, DATA_WAKE, RECEIVER, RECENT_WAKE};
 use crate::local::memory::ReadMemory;
-use crate::local::store::{Identity, Put, Receiver, Store};
+use crate::local::store::{Identity, Put, Receiver, Store, Taken, Want};
 use crate::message::{Framing, Run};
 
 fn waiters(world: &World) -> u32 {
@@ -161,6 +161,34 @@ fn for_a_message_that_is_awaited_nobody_is_woken() {
     });
     assert_eq!(woken, []);
     assert_eq!(woken_by(&mut world, Store::pass_on), [(RECENT_WAKE, 1)]);
+}
+
+#[test]
+fn who_waits_for_room_or_for_the_end_is_woken_and_where_nobody_does_nothing_is_stored_for_them() {
+    const WORDS: [u64; 4] =
+        [format::SPACE_WAKE, format::SPACE_WAITERS, format::FINISHED_WAKE, format::FINISHED_WAITERS];
+    let words = |world: &World| WORDS.map(|word| world.store.memory.load32(word));
+    let mut world = World::new(1_000, format::NO_LIMIT);
+    let mut there_and_gone = |waits: bool| {
+        if waits {
+            world.store.register_space_waiter(None);
+            world.store.register_finished_waiter(None);
+        }
+        let before = words(&world);
+        let woken = woken_by(&mut world, |store| {
+            assert_eq!(store.put(&Run::whole(b"one"), false, NOW).unwrap(), Put::Done(1));
+            let (mut leases, want) =
+                (Vec::new(), Want { messages: 1, bytes: 1, singly: false, owner: OWNER, pid: 1, now: NOW });
+            assert_eq!(store.take(&want, &mut leases).unwrap(), Taken::Leases);
+            store.settle(OWNER, &leases, 1, true, NOW).unwrap();
+        });
+        (woken, before, words(&world))
+    };
+    let (woken, before, after) = there_and_gone(false);
+    assert_eq!((woken, before), (vec![], after));
+    let (woken, before, after) = there_and_gone(true);
+    assert_eq!(woken, [(format::FINISHED_WAKE, ALL), (format::SPACE_WAKE, ALL)]);
+    assert_eq!(after, [before[0] + 1, 0, before[2] + 1, 0]);
 }
 
 /// A queue before which so many others sleep, and a receiver.
