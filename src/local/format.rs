@@ -60,6 +60,8 @@ macro_rules! fields {
 pub(crate) const CONTROL: u64 = 512;
 /// Number of control words.
 pub(crate) const CONTROL_WORDS: usize = 64;
+/// Bytes of those that mean something so far.
+pub(crate) const CONTROL_BYTES_IN_USE: usize = CONTROL_FIELDS.len() * 8;
 /// Start of the second redo log, which only durable segments use.
 pub(crate) const SECOND_LOG: u64 = 1024;
 /// Pairs that fit the second log.

@@ -29,10 +29,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 ///
 /// # Errors
 /// Those of flock(2).
+#[inline]
 pub(super) fn acquire(file: &File, deadline: Option<Instant>) -> io::Result<bool> {
-    if try_acquire(file)? {
-        return Ok(true);
-    }
+    if try_acquire(file)? { Ok(true) } else { wait_for(file, deadline) }
+}
+
+/// Locks `file`, which somebody else has locked.
+#[cold]
+fn wait_for(file: &File, deadline: Option<Instant>) -> io::Result<bool> {
     let tried_again = wait::spin_until(LONGEST_HOLD, || match try_acquire(file) {
         Ok(false) => None,
         locked_or_failed => Some(locked_or_failed),

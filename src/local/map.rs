@@ -92,16 +92,16 @@ impl Map {
         Ok(Map { base, mapped, length, file: file.try_clone()?, stores: Stores::Shared })
     }
 
-    /// Has the processor fetch what is about to be changed, from `from` to `to`, while the caller does something else.
+    /// Has the processor fetch the bytes from `from` on, which are about to be changed, while the caller does something
+    /// else.
     #[inline]
-    pub(crate) fn fetch_ahead(&self, from: u64, to: u64) {
+    pub(crate) fn fetch_ahead<const BYTES: usize>(&self, from: u64) {
         #[cfg(target_arch = "x86_64")]
-        if self.contains(from, to.saturating_sub(from)) {
+        for offset in (0..BYTES).step_by(CACHE_LINE) {
             use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            for offset in (from..to).step_by(CACHE_LINE) {
-                // SAFETY: a hint, which accesses nothing and may name any address; this one is inside the mapping.
-                unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.base.as_ptr().add(offset as usize).cast()) }
-            }
+            let place = self.base.as_ptr().wrapping_add(from as usize + offset);
+            // SAFETY: a hint, which accesses nothing and may name any address.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.cast()) }
         }
     }
 
@@ -153,6 +153,26 @@ impl Map {
         // has mapped the file might: no reference into them exists. A page that is no more is the error EFAULT.
         let got = unsafe { libc::readv(input.as_raw_fd(), places.as_ptr(), places.len() as libc::c_int) };
         usize::try_from(got).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Maps as much as the file has now, which must be up to `end`.
+    #[cold]
+    fn reach_further(&mut self, end: Option<u64>) -> io::Result<()> {
+        let length = self.file.metadata()?.len().min(LARGEST_SEGMENT);
+        if end.is_some_and(|end| length < end) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if length > self.mapped {
+            let (base, mapped) = (self.base.cast::<c_void>(), self.mapped as usize);
+            (self.base, self.mapped) = generously(length, |bytes| {
+                let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+                // SAFETY: this is our own mapping, whole, and `&mut self` says that no reference into it is alive.
+                // If it moves, its old address is forgotten at once.
+                Ok(unsafe { mremap(base, mapped, bytes, MRemapFlags::MREMAP_MAYMOVE, None) }?.cast())
+            })?;
+        }
+        self.length = length;
+        Ok(())
     }
 
     fn note_store(&mut self) {
@@ -271,7 +291,8 @@ impl Memory for Map {
         // Read once: for all that the compiler knows, each store may change them.
         let (base, Some(last)) = (self.base.as_ptr(), self.length.checked_sub(8)) else { return };
         for &(offset, value) in words {
-            if offset.is_multiple_of(8) && offset <= last {
+            // A multiple of 8, and small enough: what is no multiple is a large number then.
+            if offset.rotate_right(3) <= last / 8 {
                 // SAFETY: as in `atomic64`.
                 unsafe { AtomicU64::from_ptr(base.add(offset as usize).cast()) }.store(value, Ordering::Release);
             }
@@ -307,25 +328,10 @@ impl Memory for Map {
         }
     }
 
+    #[inline]
     fn reach(&mut self, end: Option<u64>) -> io::Result<()> {
-        if end.is_some_and(|end| end <= self.length) {
-            return Ok(());
-        }
-        let length = self.file.metadata()?.len().min(LARGEST_SEGMENT);
-        if end.is_some_and(|end| length < end) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if length > self.mapped {
-            let (base, mapped) = (self.base.cast::<c_void>(), self.mapped as usize);
-            (self.base, self.mapped) = generously(length, |bytes| {
-                let bytes = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
-                // SAFETY: this is our own mapping, whole, and `&mut self` says that no reference into it is alive.
-                // If it moves, its old address is forgotten at once.
-                Ok(unsafe { mremap(base, mapped, bytes, MRemapFlags::MREMAP_MAYMOVE, None) }?.cast())
-            })?;
-        }
-        self.length = length;
-        Ok(())
+        // As nearly always.
+        if end.is_some_and(|end| end <= self.length) { Ok(()) } else { self.reach_further(end) }
     }
 
     fn grow(&mut self, from: u64, to: u64) -> io::Result<()> {

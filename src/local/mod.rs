@@ -46,8 +46,9 @@ use crate::queue::{Condition, Deadline, Frame, Input, Otherwise, Participants, Q
 use crate::wait::Watch;
 use file::SegmentFile;
 use map::Map;
+use nix::time::{ClockId, clock_gettime};
 use participants::WaitsFor;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use store::{Lease, Prepared, Receiver, Store};
 use taking::Idle;
 
@@ -281,5 +282,8 @@ impl LocalQueue {
 
 /// Nanoseconds since the Unix epoch.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+    // Not by way of a `Duration`: every operation looks.
+    let Ok(now) = clock_gettime(ClockId::CLOCK_REALTIME) else { return 0 };
+    let [seconds, nanoseconds] = [now.tv_sec(), now.tv_nsec()].map(|part| u64::try_from(part).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }

@@ -15,7 +15,7 @@ use std::io;
 const LOOK_AT_FILE: u64 = 50_000_000;
 
 /// Bytes of the redo log that an operation on one message needs.
-const FEW_PAIRS: u64 = 256;
+const FEW_PAIRS: usize = 256;
 
 impl LocalQueue {
     /// Does `operation` while nobody else can touch the segment.
@@ -43,11 +43,11 @@ impl LocalQueue {
     /// Has what nearly every operation reads and changes brought here from another processor while the kernel locks.
     fn fetch_ahead(&self) {
         let memory = self.store.memory();
-        memory.fetch_ahead(format::COMMIT, format::SPACE_WAKE);
-        memory.fetch_ahead(format::CONTROL, format::SECOND_LOG);
-        memory.fetch_ahead(format::LOG, format::LOG + FEW_PAIRS);
+        memory.fetch_ahead::<{ (format::SPACE_WAKE - format::COMMIT) as usize }>(format::COMMIT);
+        memory.fetch_ahead::<{ format::CONTROL_BYTES_IN_USE }>(format::CONTROL);
+        memory.fetch_ahead::<FEW_PAIRS>(format::LOG);
         if let Some(owner) = self.owner {
-            memory.fetch_ahead(format::owner_offset(owner), format::owner_offset(owner + 1));
+            memory.fetch_ahead::<{ format::OWNER_BYTES as usize }>(format::owner_offset(owner));
         }
     }
 

@@ -62,6 +62,9 @@ impl Branches {
 
     /// The node in `unit` is no more.
     pub(super) fn forget(&mut self, unit: u32) {
+        if self.changed.is_empty() {
+            return;
+        }
         self.start_walk();
         if self.traces & trace(unit) != 0 {
             self.changed.retain(|changed| changed.0 != unit);

@@ -211,7 +211,7 @@ impl<M: Memory> Store<M> {
     pub(crate) fn next_event(&self) -> Option<u64> {
         let due = |tree: Tree| {
             let unit = self.memory.load(tree.root());
-            let in_use = unit < self.memory.load(format::FRESH) && unit >= u64::from(format::FIRST_UNIT);
+            let in_use = unit >= u64::from(format::FIRST_UNIT) && unit < self.memory.load(format::FRESH);
             in_use.then(|| self.memory.load(format::unit_offset(unit as u32) + format::RECORD_DUE))
         };
         [due(Tree::Kept), due(Tree::Delayed)].into_iter().flatten().min().filter(|time| *time != NEVER)

@@ -127,6 +127,7 @@ impl<M: Memory> Store<M> {
     ///
     /// # Errors
     /// Those of [`Memory::reach`].
+    #[inline]
     pub(crate) fn reach(&mut self) -> io::Result<()> {
         self.memory.look_anew();
         // A change that was committed and not applied may lie beyond what `grown` says so far.

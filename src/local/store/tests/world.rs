@@ -442,7 +442,9 @@ impl World {
         let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
         let taken = match self.store.take(want, &mut leases) {
             // A message cannot be taken out of its run.
-            Err(fault) if matches!(*fault, Fault::Storage(_)) && want.singly && self.is_full() => return assert!(leases.is_empty()),
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && want.singly && self.is_full() => {
+                return assert!(leases.is_empty());
+            }
             taken => taken.unwrap(),
         };
         let State { ready, closed, .. } = &self.model.state;
@@ -463,7 +465,9 @@ impl World {
         let mut leases = Vec::new();
         let has_returned = self.store.memory.load(format::RETURNED_ROOT) != 0;
         match self.store.take_and_settle(want, &delivered.lease, &mut leases) {
-            Err(fault) if matches!(*fault, Fault::Storage(_)) && want.singly && self.is_full() => return assert!(leases.is_empty()),
+            Err(fault) if matches!(*fault, Fault::Storage(_)) && want.singly && self.is_full() => {
+                return assert!(leases.is_empty());
+            }
             taken => taken.unwrap(),
         }
         self.took(want, &leases, has_returned);
