@@ -98,6 +98,7 @@ impl LocalQueue {
         })
     }
 
+    #[expect(clippy::boxed_local, reason = "as results have it")]
     pub(super) fn fault(&self, fault: Box<Fault>) -> Error {
         match *fault {
             Fault::Damaged { field, problem } => {

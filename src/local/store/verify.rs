@@ -73,6 +73,7 @@ pub(crate) fn verify<M: ReadMemory>(memory: &M, stamp: &Stamp, visit: impl FnMut
 }
 
 impl Verdict {
+    #[expect(clippy::boxed_local, reason = "as results have it")]
     fn note(&mut self, fault: Box<Fault>) {
         // Who only looks meets no other fault.
         let Fault::Damaged { field, problem } = *fault else { return };
