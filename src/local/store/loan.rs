@@ -10,7 +10,6 @@ use super::destination::Destination;
 use super::frame::Record;
 use super::halves::{join, split};
 use super::owners::Identity;
-use super::pieces::Pieces;
 use super::put::Put;
 use super::transaction::Transaction;
 use super::units::Chain;
@@ -87,13 +86,13 @@ impl<M: Memory> Store<M> {
         if durable || transaction.room(capacity, max_items).is_err() {
             return Ok(None);
         }
-        let Some(chain) = transaction.allocate_loan(bytes)? else { return Ok(None) };
+        let Some(loan) = transaction.allocate_loan(owner, bytes)? else { return Ok(None) };
         // What could not be given back before, when the queue was locked for long.
         transaction.free_loan(owner)?;
         transaction.use_owner(owner, &Identity::resident(pid), now);
-        transaction.note_loan(owner, Some(chain));
+        transaction.note_loan(owner, Some(loan.chain));
         transaction.commit()?;
-        self.loan(owner, chain).map(Some)
+        Ok(Some(loan))
     }
 
     /// Puts the messages in `loan`, all or none, and lends space for `next` bytes in its place, if there is any. Nothing
@@ -124,7 +123,7 @@ impl<M: Memory> Store<M> {
             return damaged("first lent unit", format!("of owner {owner} is not what it was lent"));
         }
         // First, while the links of free units are as they were.
-        let next = transaction.allocate_loan(next)?;
+        let next = transaction.allocate_loan(owner, next)?;
         record.set_first_unit(transaction.link(chain.first)?);
         record.set_last_unit(loan.unit_of(filled.end() - 1));
         let surplus = (chain.units - 1).saturating_sub(record.payload_units());
@@ -133,9 +132,8 @@ impl<M: Memory> Store<M> {
             transaction.free(Chain { first, last: chain.last, units: surplus })?;
         }
         transaction.append_new(chain.first, record, Destination::Ready, now)?;
-        transaction.note_loan(owner, next);
+        transaction.note_loan(owner, next.as_ref().map(|loan| loan.chain));
         transaction.commit()?;
-        let next = next.map(|chain| self.loan(owner, chain)).transpose()?;
         Ok((Put::Done(filled.count), next))
     }
 
@@ -199,33 +197,30 @@ impl<M: Memory> Store<M> {
         }
         None
     }
-
-    fn loan(&self, owner: u32, chain: Chain) -> Result<Loan> {
-        let payload = self.memory.load32(format::link_offset(chain.first));
-        // Once more, for it may have been changed, and the kernel stores where this leads to.
-        if payload < format::FIRST_UNIT || format::is_link_table(payload) {
-            return damaged("link of a unit", format!("of the lent unit {} is {payload}", chain.first));
-        }
-        let mut all = Pieces::new(payload, 0, (chain.units - 1) * UNIT);
-        let (mut pieces, mut position) = (Vec::new(), 0);
-        while let Some((offset, length)) = all.next(&self.memory)? {
-            pieces.push(Piece { position, offset, length });
-            position += length;
-        }
-        Ok(Loan { owner, chain, pieces })
-    }
 }
 
 impl<M: Memory> Transaction<'_, M> {
-    /// Units for a record and so many bytes, if there are any.
-    fn allocate_loan(&mut self, bytes: u64) -> Result<Option<Chain>> {
+    /// Lends units for a record and so many bytes, if there are any.
+    fn allocate_loan(&mut self, owner: u32, bytes: u64) -> Result<Option<Loan>> {
         let units = 1 + bytes.div_ceil(UNIT).max(1);
         if self.make_room(units + RESERVED_UNITS).is_err() {
             return Ok(None);
         }
-        let chain = self.allocate(units)?;
+        let mut pieces = Vec::<Piece>::new();
+        let chain = self.allocate_runs(units, |first, units| {
+            let (offset, length) = (format::unit_offset(first), units * UNIT);
+            match pieces.last_mut() {
+                // Before the payload comes the record.
+                None => pieces.push(Piece { position: 0, offset: offset + UNIT, length: length - UNIT }),
+                Some(last) if last.offset + last.length == offset => last.length += length,
+                Some(last) => {
+                    let position = last.position + last.length;
+                    pieces.push(Piece { position, offset, length });
+                }
+            }
+        })?;
         self.link(chain.first)?;
-        Ok(Some(chain))
+        Ok(Some(Loan { owner, chain, pieces }))
     }
 
     /// The first of the units that `owner` has been lent, and how many; or zeros.

@@ -69,22 +69,46 @@ fn lowest_bits(bytes: u64) -> u64 {
     bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
+/// Notices that links go round in a circle, which could make a payload of any length out of a small file.
+pub(super) struct Circle {
+    steps: u32,
+    /// A unit that was met on the way.
+    met: u32,
+}
+
+impl Circle {
+    /// A way that starts at `unit`.
+    pub(super) fn new(unit: u32) -> Self {
+        Circle { steps: 0, met: unit }
+    }
+
+    /// The way leads from `last` to `unit`.
+    pub(super) fn step(&mut self, last: u64, unit: u32) -> Result<()> {
+        if unit == self.met {
+            return damaged("link of a unit", format!("of unit {last} leads back to {unit}"));
+        }
+        // Any circle is shorter than the way from one of these units to the next, in the end.
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps.is_power_of_two() {
+            self.met = unit;
+        }
+        Ok(())
+    }
+}
+
 /// The pieces of a chain that lie together in the segment, in order.
 pub(crate) struct Pieces {
     unit: u32,
     skip: u64,
     left: u64,
     links: Links,
-    /// Pieces so far, and a unit that one of them began with: where links lead to it again they go round in a
-    /// circle, which could make a payload of any length out of a small file.
-    pieces: u32,
-    met: u32,
+    circle: Circle,
 }
 
 impl Pieces {
     /// The pieces of `length` bytes that start `skip` bytes (less than a unit) into `unit`.
     pub(crate) fn new(unit: u32, skip: u64, length: u64) -> Self {
-        Pieces { unit, skip, left: length, links: Links::default(), pieces: 0, met: unit }
+        Pieces { unit, skip, left: length, links: Links::default(), circle: Circle::new(unit) }
     }
 
     /// The next piece as offset and length, both in bytes.
@@ -102,14 +126,7 @@ impl Pieces {
             if neighbours.next < FIRST_UNIT || format::is_link_table(neighbours.next) {
                 return damaged("link of a unit", format!("of unit {last} is {}", neighbours.next));
             }
-            if neighbours.next == self.met {
-                return damaged("link of a unit", format!("of unit {last} leads back to {}", neighbours.next));
-            }
-            // Any circle is shorter than the way from one of these units to the next, in the end.
-            self.pieces = self.pieces.wrapping_add(1);
-            if self.pieces.is_power_of_two() {
-                self.met = neighbours.next;
-            }
+            self.circle.step(last, neighbours.next)?;
             self.unit = neighbours.next;
         }
         Ok(Some((start, length)))

@@ -7,7 +7,7 @@
 use super::super::format::{self, FIRST_UNIT, FREE_COUNT, FREE_FIRST, FRESH, GROUP, GROWN, UNIT, UNITS_PER_GROUP};
 use super::super::memory::Memory;
 use super::halves::{join, split};
-use super::pieces::{Links, Pieces, SHORT_WAY};
+use super::pieces::{Circle, Links, Pieces, SHORT_WAY};
 use super::transaction::Transaction;
 use super::{Result, damaged};
 use std::io;
@@ -54,13 +54,18 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Takes `units` (at least 1) for which there is room ([`Transaction::make_room`]).
     pub(super) fn allocate(&mut self, units: u64) -> Result<Chain> {
+        self.allocate_runs(units, |_, _| {})
+    }
+
+    /// The same, which calls `run` with the first unit and the number of those that lie side by side.
+    pub(super) fn allocate_runs(&mut self, units: u64, mut run: impl FnMut(u32, u64)) -> Result<Chain> {
         let free = self.get(FREE_COUNT);
         let reused = units.min(free);
         let (mut first, mut last) = (0, 0);
         if reused > 0 {
             first = self.get_unit(FREE_FIRST)?;
             last = self.check_unit("first free unit", first)?;
-            last = self.last_of(last, reused)?;
+            last = self.last_of_runs(last, reused, &mut run)?;
             let rest = if reused < free { self.link(last)? } else { 0 };
             self.set(FREE_FIRST, u64::from(rest));
             self.set(FREE_COUNT, free - reused);
@@ -74,6 +79,7 @@ impl<M: Memory> Transaction<'_, M> {
             } else {
                 self.link_free(last, unit);
             }
+            run(unit, 1);
             last = unit;
             fresh += 1;
         }
@@ -143,20 +149,28 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// The last of `units` units of the chain that starts with `first`.
     pub(super) fn last_of(&self, first: u32, units: u64) -> Result<u32> {
+        self.last_of_runs(first, units, &mut |_, _| {})
+    }
+
+    fn last_of_runs(&self, first: u32, units: u64, run: &mut impl FnMut(u32, u64)) -> Result<u32> {
         let mut last = first;
         if units <= SHORT_WAY || self.may_change_links() {
+            run(last, 1);
             for _ in 1..units {
                 last = self.link(last)?;
+                run(last, 1);
             }
         } else {
-            let (mut links, mut left) = (Links::default(), units);
+            let (mut links, mut left, mut circle) = (Links::default(), units, Circle::new(first));
             loop {
                 let neighbours = links.neighbours(last, left, self.memory);
+                run(last, neighbours.units.min(left));
                 if left <= neighbours.units {
                     last += left as u32 - 1;
                     break;
                 }
                 left -= neighbours.units;
+                circle.step(u64::from(last) + neighbours.units - 1, neighbours.next)?;
                 last = self.check_unit("link of a unit", neighbours.next)?;
             }
             // Its neighbours are in use if the last of them is.

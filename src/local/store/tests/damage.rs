@@ -80,6 +80,17 @@ fn a_payload_that_goes_round_in_a_circle_comes_to_an_end() {
 }
 
 #[test]
+fn no_space_is_lent_twice_where_what_is_free_goes_round_in_a_circle() {
+    let mut store = after(&[Operation::whole(20_000), Operation::whole(1)]);
+    let leases = take(&mut store, 1).unwrap();
+    store.settle(0, &leases, 1, true, 1).unwrap();
+    let first = store.memory.load(format::FREE_FIRST) as u32;
+    // Of some eighty units.
+    store.memory.store32(format::link_offset(first + 30), first + 10);
+    is_damaged(store.lend(0, 1, 20_000, 1).map(drop), "link of a unit");
+}
+
+#[test]
 fn a_run_has_as_many_messages_as_it_says() {
     for count in [7, 9] {
         let mut store = after(&[Operation::lines(8, 100)]);
