@@ -20,7 +20,8 @@ impl LocalQueue {
         let most = stamp.max_items.min(stamp.capacity);
         let together = together && run.message_bytes() <= stamp.capacity && run.count() <= most;
         let mut left = *run;
-        // To be woken takes longer than a put.
+        // To be woken takes longer than a put. A receiver that nothing is going to be delivered to is left for the put to
+        // wake: one that was called before does not count as woken, and another one would be, in vain.
         let mut receiver =
             if self.puts_before_delivery == 0 { self.store.wake_ahead(wait::has_other_processors) } else { None };
         while left.count() > 0 {
