@@ -223,6 +223,19 @@ impl ReadMemory for Map {
         self.atomic64(offset).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
+    #[inline]
+    fn load_each<const N: usize>(&self, start: u64, distances: [u64; N]) -> [u64; N] {
+        let reach = distances.into_iter().fold(0, u64::max) + 8;
+        let aligned = distances.into_iter().fold(start, |any, distance| any | distance).is_multiple_of(8);
+        if !aligned || !self.contains(start, reach) {
+            return [0; N];
+        }
+        let start = self.base.as_ptr().wrapping_add(start as usize);
+        // SAFETY: as in `atomic64`, for all of them.
+        distances
+            .map(|distance| unsafe { AtomicU64::from_ptr(start.add(distance as usize).cast()).load(Ordering::Acquire) })
+    }
+
     fn read(&self, offset: u64, into: &mut [u8]) {
         if !self.contains(offset, into.len() as u64) {
             into.fill(0);

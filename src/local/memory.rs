@@ -18,6 +18,10 @@ pub(crate) trait ReadMemory {
     fn load32(&self, offset: u64) -> u32;
     /// The 64-bit word at `offset`, a multiple of 8.
     fn load(&self, offset: u64) -> u64;
+    /// The 64-bit words at these distances, multiples of 8, from `start`, another one.
+    fn load_each<const N: usize>(&self, start: u64, distances: [u64; N]) -> [u64; N] {
+        distances.map(|distance| self.load(start + distance))
+    }
     /// Copies bytes out of the segment.
     fn read(&self, offset: u64, into: &mut [u8]);
     /// Appends `length` bytes of the segment to `buffer`.

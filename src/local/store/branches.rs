@@ -3,22 +3,7 @@
 
 use super::super::format;
 use super::super::memory::ReadMemory;
-use super::halves::{join, split};
-
-/// Ways down from a node of a tree.
-pub(super) const WAYS: usize = 4;
-
-/// The units below a node, one for each way, or 0.
-pub(super) type Below = [u32; WAYS];
-
-/// The two words of a record that hold them, each for two ways.
-const WORDS: [u64; 2] = [format::RECORD_BRANCH_0, format::RECORD_BRANCH_2];
-
-/// What is below a node according to the words of its record.
-pub(super) fn below(word: impl Fn(u64) -> u64) -> Below {
-    let [[a, b], [c, d]] = WORDS.map(|offset| split(word(offset)));
-    [a, b, c, d]
-}
+use super::below::{Below, WORDS};
 
 /// Branches that a change sets.
 #[derive(Default)]
@@ -47,10 +32,16 @@ impl Branches {
         self.before = self.changed.len();
     }
 
+    /// Whether the node in `unit` may be one whose branches were changed before the walk in progress began. Mostly it is
+    /// not.
+    pub(super) fn may_have_changed(&self, unit: u32) -> bool {
+        self.traces & trace(unit) != 0
+    }
+
     /// The branches of the node in `unit`, as they were when the walk in progress began.
     pub(super) fn get<M: ReadMemory>(&self, memory: &M, unit: u32) -> Below {
         let changed = self.find(unit).map(|at| self.changed[at].1);
-        changed.unwrap_or_else(|| below(|word| memory.load(format::unit_offset(unit) + word)))
+        changed.unwrap_or_else(|| Below::from_words(memory.load_each(format::unit_offset(unit), WORDS)))
     }
 
     pub(super) fn set(&mut self, unit: u32, below: Below) {
@@ -66,16 +57,15 @@ impl Branches {
             return;
         }
         self.start_walk();
-        if self.traces & trace(unit) != 0 {
+        if self.may_have_changed(unit) {
             self.changed.retain(|changed| changed.0 != unit);
             self.before = self.changed.len();
         }
     }
 
     fn find(&self, unit: u32) -> Option<usize> {
-        // Mostly it is not there.
-        let may_be_there = self.traces & trace(unit) != 0;
-        may_be_there.then(|| self.changed[..self.before].iter().rposition(|changed| changed.0 == unit)).flatten()
+        let changed = &self.changed[..self.before];
+        self.may_have_changed(unit).then(|| changed.iter().rposition(|changed| changed.0 == unit)).flatten()
     }
 
     /// How many words hold them.
@@ -85,16 +75,13 @@ impl Branches {
 
     /// The words that hold them: offset, value.
     pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.changed.iter().flat_map(|&(unit, [a, b, c, d])| {
+        self.changed.iter().flat_map(|&(unit, below)| {
+            let [first, second] = below.words();
             let at = format::unit_offset(unit);
-            [(at + WORDS[0], join([a, b])), (at + WORDS[1], join([c, d]))]
+            [(at + WORDS[0], first), (at + WORDS[1], second)]
         })
     }
 }
-
-// The second and fourth branch are in the second halves of words that start with the first and third.
-const _: () = assert!(WORDS[0].is_multiple_of(8) && format::RECORD_BRANCH_1 == WORDS[0] + 4);
-const _: () = assert!(WORDS[1].is_multiple_of(8) && format::RECORD_BRANCH_3 == WORDS[1] + 4);
 
 #[cfg(test)]
 mod tests {
@@ -126,19 +113,18 @@ mod tests {
     #[test]
     fn what_one_walk_sets_the_next_one_meets_and_the_segment_gets() {
         let mut branches = Branches::default();
+        let below = |first| Below::from_words([first, first + 1]);
         // The last two leave the same trace.
-        for (unit, below) in [(66, [67, 0, 0, 0]), (67, [0, 0, 68, 0]), (131, [1, 2, 3, 4]), (67, [5, 6, 7, 8])] {
+        for (unit, first) in [(66, 1), (67, 3), (131, 5), (67, 7)] {
             branches.start_walk();
-            branches.set(unit, below);
+            branches.set(unit, below(first));
         }
         branches.start_walk();
         branches.forget(66);
         let view = View::new(&Nothing, branches.words());
-        for (unit, below) in [(66, [0; WAYS]), (67, [5, 6, 7, 8]), (131, [1, 2, 3, 4])] {
-            assert_eq!(branches.get(&Nothing, unit), below);
-            let fields = (format::RECORD_BRANCH_0..=format::RECORD_BRANCH_3).step_by(4);
-            let stored = fields.map(|field| view.load32(format::unit_offset(unit) + field));
-            assert_eq!(stored.collect::<Vec<_>>(), below);
+        for (unit, expected) in [(66, Below::default()), (67, below(7)), (131, below(5))] {
+            let stored = Below::from_words(view.load_each(format::unit_offset(unit), WORDS));
+            assert_eq!((branches.get(&Nothing, unit), stored), (expected, expected));
         }
         assert_eq!(branches.len(), 4);
     }

@@ -2,8 +2,8 @@
 
 use super::super::format::{self, RECORD_WORDS};
 use super::super::memory::ReadMemory;
+use super::below::{Below, WORDS};
 use super::bits::bits;
-use super::branches::{self, Below};
 use super::{Result, damaged};
 use crate::message::Framing;
 
@@ -101,7 +101,7 @@ impl Record {
 
     /// The frames below it in a tree, or 0; a change sets them apart from the record: see `branches.rs`.
     pub(super) fn below(&self) -> Below {
-        branches::below(|word| u64::from_ne_bytes(self.field(word)))
+        Below::from_words(WORDS.map(|word| u64::from_ne_bytes(self.field(word))))
     }
 
     /// One that nothing is known of.

@@ -4,6 +4,7 @@
 //! owner are parameters, and the caller holds the lock. Every operation is one or more transactions
 //! (`transaction.rs`), and after any prefix of its stores the segment is as before it or as after it.
 
+mod below;
 mod bits;
 mod branches;
 mod chunks;

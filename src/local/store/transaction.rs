@@ -12,8 +12,9 @@
 
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
 use super::super::memory::{Memory, ReadMemory};
+use super::below::Below;
 use super::bits::bits;
-use super::branches::{Below, Branches, trace};
+use super::branches::{Branches, trace};
 use super::frame::Record;
 use super::log::{self, Log};
 use super::sleepers::{self, Wake};
@@ -242,9 +243,14 @@ impl<'a, M: Memory> Transaction<'a, M> {
         self.index_of(unit).map(|index| &self.scratch.records[index].record)
     }
 
-    /// What is below the node in `unit`, as this transaction sees it.
-    pub(super) fn below(&self, unit: u32) -> Below {
+    /// The branches of the node in `unit`, as this transaction sees them.
+    pub(super) fn branches_of(&self, unit: u32) -> Below {
         self.scratch.branches.get(self.memory, unit)
+    }
+
+    /// Whether this transaction may have put the node in `unit` where it is.
+    pub(super) fn may_have_moved(&self, unit: u32) -> bool {
+        self.scratch.branches.may_have_changed(unit)
     }
 
     /// The branches that this transaction sets.

@@ -8,10 +8,11 @@
 
 use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, HANDED_ON_ROOT, KEPT_ROOT, RETURNED_ROOT};
 use super::super::memory::{Memory, ReadMemory};
-use super::branches::{Below, WAYS};
+use super::below::{Below, WAYS};
 use super::frame::{Record, State};
 use super::transaction::Transaction;
 use super::{Result, damaged};
+use std::hint::select_unpredictable;
 
 /// Bits of a key that a step down takes.
 pub(super) const STEP_BITS: u32 = WAYS.ilog2();
@@ -68,12 +69,12 @@ impl Tree {
     }
 
     /// What decides which of two comes first.
-    pub(super) fn priority(self, record: &Record) -> (u64, u64) {
+    pub(super) fn priority(self, record: &Record) -> Priority {
         let first = match self {
             Tree::Returned | Tree::HandedOn => record.first_id(),
             Tree::Delayed | Tree::Kept | Tree::Dead => record.due(),
         };
-        (first, record.first_id())
+        priority(first, record.first_id())
     }
 
     /// Where in a record the first of that is: a time, or the id.
@@ -83,6 +84,19 @@ impl Tree {
             Tree::Delayed | Tree::Kept | Tree::Dead => format::RECORD_DUE,
         }
     }
+}
+
+/// What decides which of two nodes comes first, the one with the smaller number: a time or the id, and below it the id. As
+/// one number, which is compared without a branch: which of several is the first nobody can predict.
+type Priority = u128;
+
+fn priority(first: u64, id: u64) -> Priority {
+    Priority::from(first) << u64::BITS | Priority::from(id)
+}
+
+/// The id in it.
+fn id(priority: Priority) -> u64 {
+    priority as u64
 }
 
 /// The step at `depth` on the way to the key `id`. Multiplying by 2^64 divided by the golden ratio spreads ids, which
@@ -99,18 +113,8 @@ pub(super) fn way_to(id: u64, length: u32) -> u64 {
 /// What the way through a tree depends on.
 #[derive(Clone, Copy)]
 struct Node {
-    /// The second of the two is the id.
-    priority: (u64, u64),
+    priority: Priority,
     below: Below,
-}
-
-impl Node {
-    /// Where there is none: behind all others.
-    const NONE: Node = Node { priority: (u64::MAX, u64::MAX), below: [0; WAYS] };
-
-    fn id(&self) -> u64 {
-        self.priority.1
-    }
 }
 
 #[cold]
@@ -119,25 +123,27 @@ fn not_a_node<T>(tree: Tree, unit: u32) -> Result<T> {
     damaged(tree.field(), format!("leads to unit {unit}, which is not in that tree"))
 }
 
-/// Where a node hangs: the unit above, or `None` for the root, its branches, and which of them.
+/// Where a node hangs: the unit above, or 0 for the root, what is below that, and which of those it is.
 #[derive(Clone, Copy)]
 struct Place {
-    above: Option<u32>,
+    above: u32,
     branches: Below,
     way: usize,
 }
 
-const ROOT: Place = Place { above: None, branches: [0; WAYS], way: 0 };
-
 impl Place {
+    fn root() -> Self {
+        Place { above: 0, branches: Below::default(), way: 0 }
+    }
+
     /// The place on the way to the key `id` below `unit`, which is `depth` deep and has these branches.
     fn below(unit: u32, branches: Below, id: u64, depth: u32) -> Self {
-        Place { above: Some(unit), branches, way: step_to(id, depth) }
+        Place { above: unit, branches, way: step_to(id, depth) }
     }
 
     /// What is there.
     fn unit(&self) -> u32 {
-        self.branches[self.way]
+        self.branches.at(self.way)
     }
 }
 
@@ -149,13 +155,13 @@ impl<M: Memory> Transaction<'_, M> {
 
     /// Adds the frame in `unit`, which is in no tree.
     pub(super) fn tree_insert(&mut self, tree: Tree, unit: u32) -> Result<()> {
-        let (mut carried, mut place) = (unit, ROOT);
+        let (mut carried, mut place) = (unit, Place::root());
         self.branches().start_walk();
-        let (mut what, mut here) = (self.node(tree, unit)?, self.tree_first(tree)?);
+        let (mut what, mut here) = (tree.priority(self.record(tree.field(), unit)?), self.tree_first(tree)?);
         for depth in 0..DEPTH {
             if here == 0 {
                 self.hang(tree, place, carried)?;
-                self.branches().set(carried, [0; WAYS]);
+                self.branches().set(carried, Below::default());
                 return Ok(());
             }
             if here == carried {
@@ -163,12 +169,12 @@ impl<M: Memory> Transaction<'_, M> {
             }
             let there = self.node(tree, here)?;
             let mut above = here;
-            if what.priority < there.priority {
+            if what < there.priority {
                 self.hang(tree, place, carried)?;
-                (above, carried, what) = (carried, here, there);
+                (above, carried, what) = (carried, here, there.priority);
             }
             // Whichever of the two is above now, what is below is the same.
-            place = Place::below(above, there.below, what.id(), depth);
+            place = Place::below(above, there.below, id(what), depth);
             here = place.unit();
         }
         damaged(tree.field(), "leads deeper than a tree can be")
@@ -177,38 +183,32 @@ impl<M: Memory> Transaction<'_, M> {
     /// Takes the frame in `unit` out of `tree`.
     pub(super) fn tree_remove(&mut self, tree: Tree, unit: u32) -> Result<()> {
         self.branches().start_walk();
-        let removed = self.node(tree, unit)?;
-        let (mut place, mut here, mut depth) = (ROOT, self.tree_first(tree)?, 0);
+        let Node { priority: removed, below: mut hole } = self.node(tree, unit)?;
+        let (mut place, mut here, mut depth) = (Place::root(), self.tree_first(tree)?, 0);
         while here != unit {
             if here == 0 || depth == DEPTH {
                 return damaged(tree.field(), format!("does not lead to unit {unit}"));
             }
-            place = Place::below(here, self.node(tree, here)?.below, removed.id(), depth);
+            place = Place::below(here, self.node(tree, here)?.below, id(removed), depth);
             here = place.unit();
             depth += 1;
         }
         // The hole moves down: of its children the first takes its place.
-        let mut hole = removed.below;
-        for _ in depth..=DEPTH {
-            let (mut way, mut first) = (0, self.node(tree, hole[0])?);
-            for (other, unit) in hole.into_iter().enumerate().skip(1) {
-                let node = self.node(tree, unit)?;
-                if node.priority < first.priority {
-                    (way, first) = (other, node);
-                }
-            }
-            self.hang(tree, place, hole[way])?;
-            if hole[way] == 0 {
+        for _ in depth..DEPTH + 1 {
+            let way = self.first_of(tree, hole);
+            let first = hole.at(way);
+            self.hang(tree, place, first)?;
+            if first == 0 {
                 return Ok(());
             }
-            place = Place { above: Some(hole[way]), branches: hole, way };
-            hole = first.below;
+            place = Place { above: first, branches: hole, way };
+            hole = self.below(tree, first)?;
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
     /// The unit of the frame whose first message has this id.
-    pub(super) fn tree_find(&mut self, tree: Tree, id: u64) -> Result<Option<u32>> {
+    pub(super) fn tree_find(&mut self, tree: Tree, wanted: u64) -> Result<Option<u32>> {
         self.branches().start_walk();
         let mut here = self.tree_first(tree)?;
         for depth in 0..=DEPTH {
@@ -216,41 +216,69 @@ impl<M: Memory> Transaction<'_, M> {
                 return Ok(None);
             }
             let node = self.node(tree, here)?;
-            if node.id() == id {
+            if id(node.priority) == wanted {
                 return Ok(Some(here));
             }
-            here = if depth < DEPTH { node.below[step_to(id, depth)] } else { 0 };
+            here = if depth < DEPTH { node.below.at(step_to(wanted, depth)) } else { 0 };
         }
         damaged(tree.field(), "leads deeper than a tree can be")
     }
 
-    /// The node in `unit`, if it is not 0. Where nothing of it has been changed yet it is read where it is, without the
-    /// rest of the record: a way leads past many of which nothing else matters.
+    /// Which of these nodes comes first; any that is 0, if all are.
+    #[inline(always)]
+    fn first_of(&self, tree: Tree, nodes: Below) -> usize {
+        let all = nodes.units().map(|unit| if unit == 0 { Priority::MAX } else { self.priority(tree, unit) });
+        let first = |one: (usize, Priority), other: (usize, Priority)| {
+            let other_is = other.1 < one.1;
+            (select_unpredictable(other_is, other.0, one.0), select_unpredictable(other_is, other.1, one.1))
+        };
+        first(first((0, all[0]), (1, all[1])), first((2, all[2]), (3, all[3]))).0
+    }
+
+    /// The node in `unit`.
     #[inline(always)]
     fn node(&self, tree: Tree, unit: u32) -> Result<Node> {
-        if unit == 0 {
-            return Ok(Node::NONE);
+        Ok(Node { below: self.below(tree, unit)?, priority: self.priority(tree, unit) })
+    }
+
+    /// What is below the node in `unit`, as this transaction has it.
+    #[inline(always)]
+    fn below(&self, tree: Tree, unit: u32) -> Result<Below> {
+        self.check_unit(tree.field(), unit)?;
+        Ok(self.branches_of(unit))
+    }
+
+    /// That of the node in `unit`; of what is no unit in use, any. As long as a frame is in a tree nothing changes it, so it
+    /// is read where it is, without the rest of the record: a way leads past many of which nothing else matters.
+    #[inline(always)]
+    fn priority(&self, tree: Tree, unit: u32) -> Priority {
+        if self.may_have_moved(unit)
+            && let Some(priority) = self.priority_here(tree, unit)
+        {
+            return priority;
         }
-        let at = format::unit_offset(self.check_unit(tree.field(), unit)?);
-        let below = self.below(unit);
-        let priority = match self.touched(unit) {
-            Some(record) => tree.priority(record),
-            None => (self.memory.load(at + tree.priority_field()), self.memory.load(at + format::RECORD_FIRST_ID)),
-        };
-        Ok(Node { priority, below })
+        let fields = [tree.priority_field(), format::RECORD_FIRST_ID];
+        let [first, id] = self.memory.load_each(format::unit_offset(unit), fields);
+        priority(first, id)
+    }
+
+    /// The same where this transaction has looked at the frame: it may have put it there, and not yet in the segment.
+    #[cold]
+    #[inline(never)]
+    fn priority_here(&self, tree: Tree, unit: u32) -> Option<Priority> {
+        self.touched(unit).map(|record| tree.priority(record))
     }
 
     // Like `node` part of every step of a walk, of which it would be a third as a call.
     #[inline(always)]
     fn hang(&mut self, tree: Tree, place: Place, unit: u32) -> Result<()> {
-        let Place { above, mut branches, way } = place;
-        branches[way] = unit;
-        match above {
-            None => self.set(tree.root(), u64::from(unit)),
-            Some(above) if self.touched(above).is_none() && !Record::is_there(self.memory, above, tree.state()) => {
-                return not_a_node(tree, above);
-            }
-            Some(above) => self.branches().set(above, branches),
+        let Place { above, branches, way } = place;
+        if above == 0 {
+            self.set(tree.root(), u64::from(unit));
+        } else if Record::is_there(self.memory, above, tree.state()) || self.touched(above).is_some() {
+            self.branches().set(above, branches.with(way, unit));
+        } else {
+            return not_a_node(tree, above);
         }
         Ok(())
     }
@@ -290,7 +318,7 @@ pub(super) fn each_in_order<M: ReadMemory>(
         if !visit(unit as u32, &record)? {
             break;
         }
-        for unit in record.below() {
+        for unit in record.below().units() {
             push(&mut open, unit.into())?;
         }
     }

@@ -5,6 +5,7 @@
 
 use super::super::format::{self, FIRST_UNIT, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW, READY_FIRST, Stamp, state};
 use super::super::memory::ReadMemory;
+use super::below::Below;
 use super::chunks::Chunks;
 use super::dead;
 use super::frame::{Record, State};
@@ -274,7 +275,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
     fn walk_tree(&mut self, tree: Tree) -> Result<()> {
         let field = tree.field();
         // Unit, the priority above it, depth, and the way that has led there.
-        let mut open = vec![(self.get(tree.root()), (0, 0), 0, 0)];
+        let mut open = vec![(self.get(tree.root()), 0, 0, 0)];
         while let Some((unit, above, depth, way)) = open.pop() {
             if unit == 0 {
                 continue;
@@ -295,10 +296,10 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             if !is_listed {
                 self.check_frame(unit, &record, tree.state())?;
             }
-            if depth == DEPTH && record.below().iter().any(|unit| *unit != 0) {
+            if depth == DEPTH && record.below() != Below::default() {
                 return damaged(field, "leads deeper than a tree can be");
             }
-            for (unit, step) in record.below().into_iter().zip(0..) {
+            for (unit, step) in record.below().units().into_iter().zip(0..) {
                 open.push((unit.into(), priority, depth + 1, way << STEP_BITS | step));
             }
         }
