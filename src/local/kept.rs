@@ -26,10 +26,10 @@ impl LocalQueue {
             };
             // What cannot be kept goes back.
             let (kept, others) = if holder.is_ok() && keeper.is_ok() { (kept, others) } else { (&[][..], &leases[..]) };
-            let returned = queue.store.settle(owner, others, 0, kept.is_empty() && !stay, now());
+            let returned = queue.store.settle(owner, others, 0, kept.is_empty() && !stay, queue.clock);
             let done = returned.and_then(|()| match keeper {
                 Ok(keeper) if !kept.is_empty() => {
-                    queue.store.keep(owner, kept, nanoseconds(terms.until), keeper, !stay, now())
+                    queue.store.keep(owner, kept, nanoseconds(terms.until), keeper, !stay, queue.clock)
                 }
                 _ => Ok(()),
             });
@@ -54,7 +54,7 @@ impl LocalQueue {
         };
         self.locked(deadline, |queue| {
             queue.look_at_clock()?;
-            let ended = queue.store.end(leases, verdict, now()).map_err(|fault| queue.fault(fault))?;
+            let ended = queue.store.end(leases, verdict, queue.clock).map_err(|fault| queue.fault(fault))?;
             queue.store.trim().map_err(|fault| queue.fault(fault))?;
             ended.map_err(|id| Error::NotLeased { id, name: queue.name.clone() })
         })
@@ -63,7 +63,7 @@ impl LocalQueue {
     pub(super) fn extend_leases(&mut self, leases: &[LeaseId], by: Duration, deadline: Deadline) -> Result<()> {
         self.locked(deadline, |queue| {
             queue.look_at_clock()?;
-            let extended = queue.store.extend(leases, later(by), now()).map_err(|fault| queue.fault(fault))?;
+            let extended = queue.store.extend(leases, later(by), queue.clock).map_err(|fault| queue.fault(fault))?;
             extended.map_err(|id| Error::NotLeased { id, name: queue.name.clone() })
         })
     }

@@ -162,7 +162,6 @@ impl<M: Memory> Store<M> {
     fn find_kept(&mut self, leases: &[LeaseId], now: u64) -> Result<std::result::Result<Vec<u32>, LeaseId>> {
         let mut transaction = self.begin()?;
         let mut units = Vec::with_capacity(leases.len().min(1024));
-        let mut seen = std::collections::HashSet::new();
         for lease in leases {
             let Some(unit) = transaction.tree_find(Tree::Kept, lease.message)? else { return Ok(Err(*lease)) };
             let record = *transaction.record("kept root", unit)?;
@@ -170,10 +169,10 @@ impl<M: Memory> Store<M> {
             if record.attempts() != lease.attempt || record.due() <= now {
                 return Ok(Err(*lease));
             }
-            if seen.insert(unit) {
-                units.push(unit);
-            }
+            units.push(unit);
         }
+        units.sort_unstable();
+        units.dedup();
         Ok(Ok(units))
     }
 
