@@ -15,7 +15,7 @@ const CACHED_BACKLOG: u64 = 1 << 20;
 
 impl LocalQueue {
     pub(super) fn put_run(&mut self, run: &Run<'_>, together: bool, deadline: Deadline) -> Result<u64> {
-        let stamp = *self.store.stamp();
+        let stamp = self.store.stamp();
         // Empty messages take no bytes: the capacity bounds their number.
         let most = stamp.max_items.min(stamp.capacity);
         let together = together && run.message_bytes() <= stamp.capacity && run.count() <= most;
@@ -33,9 +33,12 @@ impl LocalQueue {
             };
             match put {
                 Some(count) => {
-                    left = left.after(&left.prefix(count, u64::MAX));
                     self.see_that_it_is_taken();
                     self.let_consumers_keep_up(run.bytes().len() as u64);
+                    if count == left.count() {
+                        return Ok(run.count());
+                    }
+                    left = left.after(&left.prefix(count, u64::MAX));
                 }
                 None if !in_time => break,
                 None => {

@@ -107,14 +107,18 @@ impl Record {
     /// One that nothing is known of.
     pub(super) const EMPTY: Record = Record { bytes: [0; RECORD_BYTES], changed: 0 };
 
-    /// A ready frame without payload.
-    pub(super) fn new(framing: Framing, json: bool) -> Self {
-        let mut record = Record::EMPTY;
-        record.set_kind(KIND_FRAME);
-        record.set_state(State::Ready);
-        record.set_framing_number(framing as u8);
-        record.set_flags(if json { FLAG_JSON } else { 0 });
-        record
+    /// Becomes that of a ready frame without payload.
+    pub(super) fn begin(&mut self, framing: Framing, json: bool) {
+        self.set_kind(KIND_FRAME);
+        self.set_state(State::Ready);
+        self.set_framing_number(framing as u8);
+        self.set_flags(if json { FLAG_JSON } else { 0 });
+    }
+
+    /// Becomes what `other` is. Not as one piece: what was noted of changes just now would have to be waited for.
+    pub(super) fn become_copy_of(&mut self, other: &Record) {
+        self.bytes = other.bytes;
+        self.changed = other.changed;
     }
 
     /// Reads the record in `unit`, a unit in use, and checks what can be checked on its own.

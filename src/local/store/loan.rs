@@ -105,7 +105,8 @@ impl<M: Memory> Store<M> {
         now: u64,
     ) -> Result<(Put, Option<Loan>)> {
         let Loan { owner, chain, .. } = *loan;
-        let mut record = Record::new(filled.framing, false);
+        let mut record = Record::EMPTY;
+        record.begin(filled.framing, false);
         record.set_count(u32::try_from(filled.count).unwrap_or(u32::MAX));
         record.set_skip(filled.start as u32);
         record.set_length(filled.length);
@@ -131,7 +132,8 @@ impl<M: Memory> Store<M> {
             let first = transaction.link(record.last_unit())?;
             transaction.free(Chain { first, last: chain.last, units: surplus })?;
         }
-        transaction.append_new(chain.first, record, Destination::Ready, now)?;
+        *transaction.new_record(chain.first) = record;
+        transaction.append_new(chain.first, Destination::Ready, now)?;
         transaction.note_loan(owner, next.as_ref().map(|loan| loan.chain));
         transaction.commit()?;
         Ok((Put::Done(filled.count), next))

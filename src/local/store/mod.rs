@@ -108,7 +108,7 @@ pub(crate) struct Store<M> {
 impl<M: Memory> Store<M> {
     /// A store on `memory`, whose stamp has been read and checked once and for all.
     pub(crate) fn new(memory: M, stamp: Stamp) -> Self {
-        Store { memory, stamp, scratch: transaction::Scratch::default(), is_from_disk: stamp.durable }
+        Store { memory, stamp, scratch: transaction::Scratch::new(stamp.durable), is_from_disk: stamp.durable }
     }
 
     /// Writes the state of an empty queue; the memory reads as zero and has no other user yet.
@@ -153,7 +153,7 @@ impl<M: Memory> Store<M> {
     }
 
     fn begin(&mut self) -> Result<Transaction<'_, M>> {
-        Transaction::begin(&mut self.memory, &mut self.scratch, self.stamp.durable)
+        Transaction::begin(&mut self.memory, &mut self.scratch)
     }
 
     /// Frames that one transaction takes, finishes or returns.

@@ -6,6 +6,18 @@ use super::frame::Record;
 use super::pieces::each_piece;
 use super::{Fault, Result, damaged};
 use crate::message::count_delimiters;
+use crc32fast::Hasher;
+use std::sync::LazyLock;
+
+/// One that has seen nothing: to make it, crc32fast asks what the processor can do, which takes longer than a short message.
+static NEW_HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);
+
+/// The CRC-32 of all of a payload.
+pub(super) fn checksum(payload: &[u8]) -> u32 {
+    let mut hasher = NEW_HASHER.clone();
+    hasher.update(payload);
+    hasher.finalize()
+}
 
 /// Appends the payload of the frame in `unit` to `buffer`, checked against its checksum and the count of messages.
 pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer: &mut Vec<u8>) -> Result<()> {
@@ -28,7 +40,7 @@ pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer
 
 /// Whether this is the payload of the frame in `unit`, and has as many messages.
 fn check(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
-    if payload.len() as u64 != record.length() || crc32fast::hash(payload) != record.checksum() {
+    if payload.len() as u64 != record.length() || checksum(payload) != record.checksum() {
         return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
     }
     if let Some(delimiter) = record.framing().delimiter() {
@@ -43,8 +55,8 @@ fn check(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
 /// The CRC-32 of what follows a prefix, from that of both together and that of the prefix:
 /// crc(ab) = shift(crc(a), length of b) ^ crc(b), the identity behind zlib's crc32_combine.
 pub(super) fn checksum_of_rest(both: u32, prefix: u32, rest_length: u64) -> u32 {
-    let mut shifted = crc32fast::Hasher::new_with_initial(prefix);
-    shifted.combine(&crc32fast::Hasher::new_with_initial_len(0, rest_length));
+    let mut shifted = Hasher::new_with_initial(prefix);
+    shifted.combine(&Hasher::new_with_initial_len(0, rest_length));
     both ^ shifted.finalize()
 }
 
@@ -52,7 +64,7 @@ pub(super) fn checksum_of_rest(both: u32, prefix: u32, rest_length: u64) -> u32 
 pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<(u64, u32)> {
     let Some(delimiter) = record.framing().delimiter() else { return Ok((record.length(), record.checksum())) };
     let (mut left, mut length) = (count, 0);
-    let mut hasher = crc32fast::Hasher::new();
+    let mut hasher = Hasher::new();
     let mut chunks = Chunks::new();
     each_piece(memory, unit, record, |offset, piece| {
         let mut at = 0;
@@ -80,7 +92,7 @@ pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, cou
 
 /// The checksum that the payload of a frame has now.
 pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record) -> Result<u32> {
-    let mut hasher = crc32fast::Hasher::new();
+    let mut hasher = Hasher::new();
     let mut chunks = Chunks::new();
     each_piece(memory, unit, record, |offset, piece| {
         chunks.each(memory, offset, piece, |chunk| hasher.update(chunk));

@@ -3,7 +3,7 @@
 use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::destination::Destination;
-use super::frame::Record;
+use super::payload;
 use super::sleepers::{self, Wake};
 use super::transaction::Transaction;
 use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
@@ -74,18 +74,20 @@ impl<M: Memory> Store<M> {
         let payload_units = payload_units(&fits);
         let chain = transaction.allocate(1 + payload_units)?;
         let unit = chain.first;
-        let mut record = Record::new(fits.framing(), fits.json);
+        let (first, last) = if payload_units == 0 { (0, 0) } else { (transaction.link(unit)?, chain.last) };
         if payload_units == 0 {
             transaction.memory.write(format::unit_offset(unit) + format::INLINE, fits.bytes());
         } else {
-            record.set_first_unit(transaction.link(unit)?);
-            record.set_last_unit(chain.last);
-            transaction.write_chain(record.first_unit(), 0, fits.bytes())?;
+            transaction.write_chain(first, 0, fits.bytes())?;
         }
+        let record = transaction.new_record(unit);
+        record.begin(fits.framing(), fits.json);
+        record.set_first_unit(first);
+        record.set_last_unit(last);
         record.set_count(fits.count() as u32);
         record.set_length(fits.bytes().len() as u64);
-        record.set_checksum(crc32fast::hash(fits.bytes()));
-        transaction.append_new(unit, record, destination, now)?;
+        record.set_checksum(payload::checksum(fits.bytes()));
+        transaction.append_new(unit, destination, now)?;
         transaction.commit()?;
         Ok(Put::Done(fits.count()))
     }
@@ -116,19 +118,13 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Makes the new frame in `unit`, which is nowhere, the last of all that are put. Its messages have no ids yet.
-    pub(super) fn append_new(
-        &mut self,
-        unit: u32,
-        mut record: Record,
-        destination: Destination<'_>,
-        now: u64,
-    ) -> Result<()> {
-        let (count, bytes) = (u64::from(record.count()), record.message_bytes());
+    pub(super) fn append_new(&mut self, unit: u32, destination: Destination<'_>, now: u64) -> Result<()> {
         let first_id = self.get(format::NEXT_ID);
-        let Some(next_id) = first_id.checked_add(count) else { return damaged("next id", "has no successor") };
+        let record = self.record("next frame", unit)?;
+        let (count, bytes) = (u64::from(record.count()), record.message_bytes());
         record.set_first_id(first_id);
         record.set_put_at(now);
-        self.new_record(unit, record);
+        let Some(next_id) = first_id.checked_add(count) else { return damaged("next id", "has no successor") };
         self.set(format::NEXT_ID, next_id);
         match destination {
             Destination::Ready | Destination::Awaited => {

@@ -37,6 +37,17 @@ pub(super) enum Wake {
     All,
 }
 
+/// Whom a change wakes.
+#[derive(Default)]
+pub(super) struct Wakes {
+    /// Those who wait for messages.
+    pub(super) data: Wake,
+    /// For room.
+    pub(super) space: Wake,
+    /// Until everything has been finished with.
+    pub(super) finished: Wake,
+}
+
 /// Where some kind of sleepers sleeps: the futex and their count.
 #[derive(Clone, Copy)]
 struct Sleepers {
@@ -64,14 +75,14 @@ impl StillAsleep {
 }
 
 /// Wakes those whom a change concerns that is about to be made.
-pub(super) fn wake<M: Memory>(memory: &mut M, data: Wake, space: Wake, finished: Wake) -> StillAsleep {
-    let [recent, for_data] = if data == Wake::None { [None, None] } else { wake_consumers(memory, data) };
+pub(super) fn wake<M: Memory>(memory: &mut M, wakes: &Wakes) -> StillAsleep {
+    let [recent, for_data] = if wakes.data == Wake::None { [None, None] } else { wake_consumers(memory, wakes.data) };
     let mut wake = |sleepers: Sleepers, wake| {
         // Nobody watches their words without being counted, as those do who watch for data.
         let concerns_somebody = wake != Wake::None && memory.load32(sleepers.waiters) > 0;
         if concerns_somebody { sleepers.wake(memory, None).1 } else { None }
     };
-    StillAsleep([recent, for_data, wake(FOR_SPACE, space), wake(FOR_THE_END, finished)])
+    StillAsleep([recent, for_data, wake(FOR_SPACE, wakes.space), wake(FOR_THE_END, wakes.finished)])
 }
 
 fn wake_consumers<M: Memory>(memory: &mut M, wake: Wake) -> [Option<u32>; 2] {
@@ -206,7 +217,7 @@ impl<M: Memory> Store<M> {
     /// Passes on that messages are ready to somebody who wants them.
     pub(crate) fn pass_on(&mut self) {
         let ready = self.memory.load(READY);
-        wake(&mut self.memory, Wake::Messages(ready), Wake::None, Wake::None).note(&mut self.memory);
+        wake(&mut self.memory, &Wakes { data: Wake::Messages(ready), ..Wakes::default() }).note(&mut self.memory);
     }
 }
 

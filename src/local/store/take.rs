@@ -35,7 +35,7 @@ pub(crate) struct Want {
 pub(crate) struct Lease {
     /// Where its record is.
     pub(crate) unit: u32,
-    /// A copy of its record as it was when it was taken.
+    /// A copy of its record as it was when it was taken, this attempt counted.
     pub(crate) record: Record,
 }
 
@@ -174,10 +174,14 @@ impl<M: Memory> Transaction<'_, M> {
                     None => break,
                 }
             };
-            let record = *self.hand_out(taken, want.owner, want.now)?;
+            // Copied before it is changed: a wide copy waits for stores that have just been made.
+            let place = leases.len();
+            leases.push(Lease { unit: taken, record: Record::EMPTY });
+            leases[place].record.become_copy_of(self.record("first ready", taken)?);
+            let record = self.hand_out(taken, want.owner, want.now)?;
+            leases[place].record.set_attempts(record.attempts());
             messages += u64::from(record.count());
             bytes += record.length();
-            leases.push(Lease { unit: taken, record });
             if want.singly && taken != unit {
                 // A second part of the same run has to find the links that the first has changed.
                 break;
@@ -278,7 +282,7 @@ impl<M: Memory> Transaction<'_, M> {
             rest.drop_messages(count, length, checksum);
             self.note_payload(unit);
         }
-        self.new_record(part_unit, part);
+        *self.new_record(part_unit) = part;
         Ok(Some(part_unit))
     }
 

@@ -17,7 +17,7 @@ use super::bits::bits;
 use super::branches::{Branches, trace};
 use super::frame::Record;
 use super::log::{self, Log};
-use super::sleepers::{self, Wake};
+use super::sleepers::{self, Wake, Wakes};
 use super::{Fault, Result, damaged};
 
 struct Touched {
@@ -68,10 +68,13 @@ impl Control {
     }
 }
 
-/// Buffers that live as long as the store, so that a transaction allocates nothing and is quickly handed about.
+/// What a transaction collects. It lives as long as the store, so that a transaction allocates nothing, and is handed
+/// about in registers.
 #[derive(Default)]
 pub(super) struct Scratch {
+    durable: bool,
     control: Control,
+    wakes: Wakes,
     records: Vec<Touched>,
     /// The traces of their units.
     touched: u64,
@@ -86,6 +89,11 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// For the changes of a segment that is durable or not.
+    pub(super) fn new(durable: bool) -> Self {
+        Scratch { durable, ..Scratch::default() }
+    }
+
     /// Returns its index.
     fn touch(&mut self, touched: Touched) -> usize {
         self.touched |= trace(touched.unit);
@@ -98,10 +106,6 @@ impl Scratch {
 pub(super) struct Transaction<'a, M> {
     pub(super) memory: &'a mut M,
     scratch: &'a mut Scratch,
-    wake_data: Wake,
-    wake_space: Wake,
-    wake_finished: Wake,
-    durable: bool,
 }
 
 /// Words that one step of a longer operation changes at most: taking a frame out of one tree and putting it into another
@@ -124,19 +128,19 @@ fn control_name(offset: u64) -> &'static str {
 }
 
 impl<'a, M: Memory> Transaction<'a, M> {
-    pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch, durable: bool) -> Result<Self> {
+    pub(super) fn begin(memory: &'a mut M, scratch: &'a mut Scratch) -> Result<Self> {
         scratch.records.clear();
         scratch.touched = 0;
         scratch.branches.clear();
         scratch.words.clear();
         scratch.fresh_payloads.clear();
         scratch.set_before.clear();
-        if durable {
+        scratch.wakes = Wakes::default();
+        if scratch.durable {
             scratch.set_before.extend(Log::of(memory.load32(format::COMMIT), true).links(memory));
         }
         scratch.control.load(memory);
-        let (wake_data, wake_space, wake_finished) = (Wake::None, Wake::None, Wake::None);
-        let transaction = Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable };
+        let transaction = Transaction { memory, scratch };
         transaction.check_bounds()?;
         Ok(transaction)
     }
@@ -258,11 +262,12 @@ impl<'a, M: Memory> Transaction<'a, M> {
         &mut self.scratch.branches
     }
 
-    /// Starts a record in a unit that this transaction has allocated.
-    pub(super) fn new_record(&mut self, unit: u32, record: Record) {
+    /// Starts a record in a unit that this transaction has allocated. It is filled where it is to stay.
+    pub(super) fn new_record(&mut self, unit: u32) -> &mut Record {
         self.forget_record(unit);
-        self.scratch.touch(Touched { unit, record, fresh: true });
+        let index = self.scratch.touch(Touched { unit, record: Record::EMPTY, fresh: true });
         self.note_payload(unit);
+        &mut self.scratch.records[index].record
     }
 
     /// Notes that (some of) the payload of the frame in `unit` was written by this transaction.
@@ -300,34 +305,35 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 
     pub(super) fn wake_data(&mut self, wake: Wake) {
-        self.wake_data = wake;
+        self.scratch.wakes.data = wake;
     }
 
     pub(super) fn wake_space(&mut self) {
-        self.wake_space = Wake::All;
+        self.scratch.wakes.space = Wake::All;
     }
 
     /// Wakes those who wait until everything has been finished with.
     pub(super) fn wake_finished(&mut self) {
-        self.wake_finished = Wake::All;
+        self.scratch.wakes.finished = Wake::All;
     }
 
     /// Whether another step of an operation on many frames still fits the redo log.
     pub(super) fn has_room(&self) -> bool {
-        let words = |touched: &Touched| match (touched.fresh, self.durable) {
+        let words = |touched: &Touched| match (touched.fresh, self.scratch.durable) {
             (true, false) => 0,
             (true, true) => format::RECORD_WORDS,
             (false, _) => touched.record.changes(),
         };
         let changed: usize = self.scratch.records.iter().map(words).sum();
         let words = self.scratch.words.len() + self.scratch.branches.len();
-        changed + words + self.scratch.fresh_payloads.len() + LARGEST_STEP <= log::most_pairs(self.durable)
+        changed + words + self.scratch.fresh_payloads.len() + LARGEST_STEP <= log::most_pairs(self.scratch.durable)
     }
 
     /// Makes the change.
     pub(super) fn commit(self) -> Result<()> {
-        let Transaction { memory, scratch, wake_data, wake_space, wake_finished, durable } = self;
-        let Scratch { control, records, branches, words, pairs, fresh_payloads, .. } = scratch;
+        let Transaction { memory, scratch } = self;
+        let Scratch { durable, control, wakes, records, branches, words, pairs, fresh_payloads, .. } = scratch;
+        let durable = *durable;
         pairs.clear();
         for touched in records.iter() {
             let at = format::unit_offset(touched.unit);
@@ -361,7 +367,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
             log.forget(memory);
             return Err(Fault::Disk(error).into());
         }
-        let still_asleep = sleepers::wake(memory, wake_data, wake_space, wake_finished);
+        let still_asleep = sleepers::wake(memory, wakes);
         memory.store32(format::COMMIT, commit);
         memory.apply(&pairs[..words]);
         memory.store32(format::APPLIED, commit);
