@@ -165,6 +165,7 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
 
 impl Error {
     /// An I/O failure while `doing` something.
+    #[cold]
     pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Error::Io { doing: doing.into(), source: source.into() }
     }

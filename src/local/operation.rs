@@ -51,6 +51,7 @@ impl LocalQueue {
         }
     }
 
+    #[cold]
     fn lock_timeout(&self) -> Error {
         let holder = Locker::of(self.store.memory().file());
         Error::LockTimeout { name: self.name.clone(), holder: lock_holders::describe(holder) }
@@ -75,22 +76,29 @@ impl LocalQueue {
         self.clock = now();
         // A clock that was set back wraps around here, and is looked at as well.
         if self.file_checked.is_none_or(|checked| self.clock.wrapping_sub(checked) > LOOK_AT_FILE) {
-            let length = file::length_if_named(self.store.memory().file());
-            let Some(length) = length.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))?
-            else {
-                return Err(Error::Removed { name: self.name.clone() });
-            };
-            // Whoever sleeps would not notice otherwise: it touches the first pages only.
-            if length < self.store.memory().load(format::GROWN) {
-                return Err(self.fault(truncated()));
-            }
-            self.file_checked = Some(self.clock);
+            self.look_at_file()?;
         }
         self.reach()?;
         self.store.recover().map_err(|fault| self.fault(fault))
     }
 
+    /// Sees whether the file is still the queue's, and whole.
+    #[cold]
+    fn look_at_file(&mut self) -> Result<()> {
+        let length = file::length_if_named(self.store.memory().file());
+        let Some(length) = length.map_err(|error| Error::io(format!("look at queue '{}'", self.name), error))? else {
+            return Err(Error::Removed { name: self.name.clone() });
+        };
+        // Whoever sleeps would not notice otherwise: it touches the first pages only.
+        if length < self.store.memory().load(format::GROWN) {
+            return Err(self.fault(truncated()));
+        }
+        self.file_checked = Some(self.clock);
+        Ok(())
+    }
+
     /// Makes all that the segment says it has accessible.
+    #[inline(always)]
     pub(super) fn reach(&mut self) -> Result<()> {
         self.store.reach().map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.fault(truncated()),
@@ -98,6 +106,8 @@ impl LocalQueue {
         })
     }
 
+    #[cold]
+    #[inline(never)]
     #[expect(clippy::boxed_local, reason = "as results have it")]
     pub(super) fn fault(&self, fault: Box<Fault>) -> Error {
         match *fault {
@@ -123,6 +133,7 @@ impl LocalQueue {
     }
 }
 
+#[cold]
 fn truncated() -> Box<Fault> {
     Fault::Damaged { field: "grown", problem: "is more than the file has: it has been truncated".into() }.into()
 }
