@@ -67,6 +67,7 @@ impl LocalQueue {
     }
 
     /// Shows what is leased to us now.
+    #[inline(always)]
     pub(super) fn taken(&mut self, want: Want) -> Taken {
         self.idle = Idle::Busy;
         self.show_waiting(None);

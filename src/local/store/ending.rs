@@ -52,6 +52,7 @@ impl std::ops::AddAssign for Given {
 
 impl<M: Memory> Transaction<'_, M> {
     /// Takes the leased frame in `unit` from whoever has it. Returns whether the lease was a kept one.
+    #[inline(always)]
     pub(super) fn let_go(&mut self, unit: u32) -> Result<bool> {
         let record = self.record("first lease", unit)?;
         if record.state() != Some(State::Leased) {
@@ -73,6 +74,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// The leased messages in `unit` are done with.
+    #[inline(always)]
     pub(super) fn finish(&mut self, unit: u32) -> Result<()> {
         self.let_go(unit)?;
         let bytes = self.record("first lease", unit)?.message_bytes();

@@ -207,6 +207,7 @@ impl<M: Memory> Store<M> {
     }
 
     /// When something is due next, if ever, in nanoseconds since the Unix epoch.
+    #[inline(always)]
     pub(crate) fn next_event(&self) -> Option<u64> {
         let due = |tree: Tree| {
             let unit = self.memory.load(tree.root());

@@ -172,6 +172,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Marks the entry of `owner` as in use by that process, since `now`.
+    #[inline(always)]
     pub(super) fn use_owner(&mut self, owner: u32, identity: &Identity, now: u64) {
         let (field, bit) = owner_bit(owner);
         if self.get(field) & bit == 0 {
@@ -212,6 +213,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Makes the frame in `unit`, which is in no list, the first lease of `owner`.
+    #[inline(always)]
     pub(super) fn add_lease(&mut self, owner: u32, unit: u32) -> Result<()> {
         let next = self.first_lease(owner)?;
         let record = self.record("next frame", unit)?;
@@ -226,6 +228,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Takes the frame in `unit` off the list of `owner`, who must hold it.
+    #[inline(always)]
     pub(super) fn remove_lease(&mut self, owner: u32, unit: u32) -> Result<()> {
         let record = self.record("first lease", unit)?;
         if record.state() != Some(State::Leased) || record.owner() != owner + 1 {

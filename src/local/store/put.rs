@@ -118,6 +118,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Makes the new frame in `unit`, which is nowhere, the last of all that are put. Its messages have no ids yet.
+    #[inline(always)]
     pub(super) fn append_new(&mut self, unit: u32, destination: Destination<'_>, now: u64) -> Result<()> {
         let first_id = self.get(format::NEXT_ID);
         let record = self.record("next frame", unit)?;

@@ -20,6 +20,7 @@ pub(super) struct First {
 
 impl<M: Memory> Transaction<'_, M> {
     /// The oldest frame that is ready.
+    #[inline(always)]
     pub(super) fn first_ready(&mut self) -> Result<Option<First>> {
         let returned = self.tree_first(Tree::Returned)?;
         let listed = self.get_unit(READY_FIRST)?;
@@ -39,6 +40,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Takes the oldest frame off where it is.
+    #[inline(always)]
     pub(super) fn remove_first_ready(&mut self, first: First) -> Result<()> {
         if first.is_in_tree {
             self.tree_remove(Tree::Returned, first.unit)
@@ -65,6 +67,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Puts the frame in `unit`, newer than all that are ready, at the end.
+    #[inline(always)]
     pub(super) fn append_ready(&mut self, unit: u32) -> Result<()> {
         let last = self.get_unit(READY_LAST)?;
         let record = self.record("next frame", unit)?;
@@ -96,6 +99,7 @@ impl<M: Memory> Transaction<'_, M> {
         Ok(())
     }
 
+    #[inline(always)]
     fn remove_first_listed(&mut self, unit: u32) -> Result<()> {
         let next = self.record("first ready", unit)?.next();
         if next == unit {

@@ -66,6 +66,7 @@ impl<M: Memory> Store<M> {
 
 impl<M: Memory> Transaction<'_, M> {
     /// Ends one lease of which the first `finished` messages are done with. Returns how many went back.
+    #[inline(always)]
     pub(super) fn settle_one(&mut self, owner: u32, lease: &Lease, finished: u64, now: u64) -> Result<u64> {
         let record = self.record("first lease", lease.unit)?;
         if record.first_id() != lease.record.first_id() || record.count() != lease.record.count() {

@@ -209,7 +209,7 @@ impl<M: Memory> Transaction<'_, M> {
 
 impl<M: Memory> Transaction<'_, M> {
     /// Leases the frame in `unit`, which is in no list, to `owner`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hand_out(&mut self, unit: u32, owner: u32, now: u64) -> Result<&mut Record> {
         self.add_lease(owner, unit)?;
         let record = self.record("first lease", unit)?;

@@ -214,7 +214,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 
     /// The record in `unit`, as this transaction sees it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn record(&mut self, field: &'static str, unit: u32) -> Result<&mut Record> {
         let index = match self.index_of(unit) {
             Some(index) => index,
@@ -276,6 +276,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
     }
 
     /// The record in `unit` is no more: what it says need not be stored.
+    #[inline(always)]
     pub(super) fn forget_record(&mut self, unit: u32) {
         if let Some(index) = self.index_of(unit) {
             self.scratch.records.swap_remove(index);

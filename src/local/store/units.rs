@@ -33,6 +33,7 @@ fn usable(from: u64, to: u64) -> u64 {
 
 impl<M: Memory> Transaction<'_, M> {
     /// Makes sure that `units` can be allocated; the error is the file system's.
+    #[inline(always)]
     pub(super) fn make_room(&mut self, units: u64) -> io::Result<()> {
         let (fresh, grown) = (self.get(FRESH), self.get(GROWN));
         let there = self.get(FREE_COUNT).saturating_add(usable(fresh, (grown / UNIT).max(fresh)));
@@ -112,6 +113,7 @@ impl<M: Memory> Transaction<'_, M> {
     }
 
     /// Takes back a frame's record and its payload.
+    #[inline(always)]
     pub(super) fn free_frame(&mut self, unit: u32) -> Result<()> {
         let record = self.record("first lease", unit)?;
         let (reason, is_inline, first) = (record.reason_unit(), record.is_inline(), record.first_unit());
