@@ -41,7 +41,7 @@ impl Branches {
     /// The branches of the node in `unit`, as they were when the walk in progress began.
     pub(super) fn get<M: ReadMemory>(&self, memory: &M, unit: u32) -> Below {
         let changed = self.find(unit).map(|at| self.changed[at].1);
-        changed.unwrap_or_else(|| Below::from_words(memory.load_each(format::unit_offset(unit), WORDS)))
+        changed.unwrap_or_else(|| Below(memory.load_each(format::unit_offset(unit), WORDS)))
     }
 
     pub(super) fn set(&mut self, unit: u32, below: Below) {
@@ -64,8 +64,13 @@ impl Branches {
     }
 
     fn find(&self, unit: u32) -> Option<usize> {
-        let changed = &self.changed[..self.before];
-        self.may_have_changed(unit).then(|| changed.iter().rposition(|changed| changed.0 == unit)).flatten()
+        if self.may_have_changed(unit) { self.find_changed(unit) } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_changed(&self, unit: u32) -> Option<usize> {
+        self.changed[..self.before].iter().rposition(|changed| changed.0 == unit)
     }
 
     /// How many words hold them.
@@ -75,8 +80,7 @@ impl Branches {
 
     /// The words that hold them: offset, value.
     pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.changed.iter().flat_map(|&(unit, below)| {
-            let [first, second] = below.words();
+        self.changed.iter().flat_map(|&(unit, Below([first, second]))| {
             let at = format::unit_offset(unit);
             [(at + WORDS[0], first), (at + WORDS[1], second)]
         })
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn what_one_walk_sets_the_next_one_meets_and_the_segment_gets() {
         let mut branches = Branches::default();
-        let below = |first| Below::from_words([first, first + 1]);
+        let below = |first| Below([first, first + 1]);
         // The last two leave the same trace.
         for (unit, first) in [(66, 1), (67, 3), (131, 5), (67, 7)] {
             branches.start_walk();
@@ -123,7 +127,7 @@ mod tests {
         branches.forget(66);
         let view = View::new(&Nothing, branches.words());
         for (unit, expected) in [(66, Below::default()), (67, below(7)), (131, below(5))] {
-            let stored = Below::from_words(view.load_each(format::unit_offset(unit), WORDS));
+            let stored = Below(view.load_each(format::unit_offset(unit), WORDS));
             assert_eq!((branches.get(&Nothing, unit), stored), (expected, expected));
         }
         assert_eq!(branches.len(), 4);

@@ -101,7 +101,7 @@ impl Record {
 
     /// The frames below it in a tree, or 0; a change sets them apart from the record: see `branches.rs`.
     pub(super) fn below(&self) -> Below {
-        Below::from_words(WORDS.map(|word| u64::from_ne_bytes(self.field(word))))
+        Below(WORDS.map(|word| u64::from_ne_bytes(self.field(word))))
     }
 
     /// One that nothing is known of.
