@@ -248,8 +248,8 @@ impl<M: Memory> Transaction<'_, M> {
         Ok(self.branches_of(unit))
     }
 
-    /// That of the node in `unit`; of what is no unit in use, any. As long as a frame is in a tree nothing changes it, so it
-    /// is read where it is, without the rest of the record: a way leads past many of which nothing else matters.
+    /// The priority of the node in `unit`; of a unit that is not in use, any. As long as a frame is in a tree nothing changes
+    /// it, so it is read where it is, without the rest of the record: a way leads past many of which nothing else matters.
     #[inline(always)]
     fn priority(&self, tree: Tree, unit: u32) -> Priority {
         if self.may_have_moved(unit)
