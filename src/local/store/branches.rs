@@ -127,8 +127,10 @@ mod tests {
         branches.forget(66);
         let view = View::new(&Nothing, branches.words());
         for (unit, expected) in [(66, Below::default()), (67, below(7)), (131, below(5))] {
-            let stored = Below(view.load_each(format::unit_offset(unit), WORDS));
-            assert_eq!((branches.get(&Nothing, unit), stored), (expected, expected));
+            assert_eq!(branches.get(&Nothing, unit), expected);
+            let fields = (format::RECORD_BRANCH_0..=format::RECORD_BRANCH_3).step_by(4);
+            let stored = fields.map(|field| view.load32(format::unit_offset(unit) + field));
+            assert_eq!(stored.collect::<Vec<_>>(), expected.units());
         }
         assert_eq!(branches.len(), 4);
     }

@@ -2,13 +2,12 @@
 
 /// The number at the word's offset, and the one four bytes after it.
 pub(super) fn split(word: u64) -> [u32; 2] {
-    in_order([word as u32, (word >> u32::BITS) as u32])
+    [half(word, 0), half(word, 1)]
 }
 
 /// The word that has these numbers.
-pub(super) fn join(numbers: [u32; 2]) -> u64 {
-    let [low, high] = in_order(numbers);
-    u64::from(high) << u32::BITS | u64::from(low)
+pub(super) fn join([first, second]: [u32; 2]) -> u64 {
+    u64::from(first) << place(0) | u64::from(second) << place(1)
 }
 
 /// One of the two, 0 or 1.
@@ -24,11 +23,6 @@ pub(super) fn with_half(word: u64, which: usize, number: u32) -> u64 {
 /// Where it is, in bits.
 fn place(which: usize) -> u32 {
     u32::BITS * (which ^ usize::from(cfg!(target_endian = "big"))) as u32
-}
-
-/// The lower and the upper half of a number in the order of their offsets, or back.
-fn in_order([low, high]: [u32; 2]) -> [u32; 2] {
-    if cfg!(target_endian = "little") { [low, high] } else { [high, low] }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::super::format::{self, FIRST_UNIT, FREE_COUNT, FREE_FIRST, FRESH, GROUP, GROWN, UNIT, UNITS_PER_GROUP};
 use super::super::memory::Memory;
-use super::halves::{join, split};
+use super::halves::{half, with_half};
 use super::pieces::{Circle, Links, Pieces, SHORT_WAY};
 use super::transaction::Transaction;
 use super::{Result, damaged};
@@ -145,8 +145,7 @@ impl<M: Memory> Transaction<'_, M> {
     /// The unit after `unit` in its chain.
     pub(super) fn link(&self, unit: u32) -> Result<u32> {
         let offset = format::link_offset(unit);
-        let pending = split(self.word(offset & !7));
-        self.check_unit("link of a unit", pending[half(offset)])
+        self.check_unit("link of a unit", half(self.word(offset & !7), which_half(offset)))
     }
 
     /// The last of `units` units of the chain that starts with `first`.
@@ -184,9 +183,8 @@ impl<M: Memory> Transaction<'_, M> {
     /// Links a unit, at the commit.
     pub(super) fn set_link(&mut self, unit: u32, next: u32) {
         let offset = format::link_offset(unit);
-        let mut links = split(self.word(offset & !7));
-        links[half(offset)] = next;
-        self.set_word(offset & !7, join(links));
+        let links = self.word(offset & !7);
+        self.set_word(offset & !7, with_half(links, which_half(offset), next));
     }
 
     /// Links a unit that is free or the last of what was free: its link means nothing to anyone, so it
@@ -214,6 +212,6 @@ impl<M: Memory> Transaction<'_, M> {
 }
 
 /// Which of the two numbers of its word is the one at `offset`.
-fn half(offset: u64) -> usize {
+fn which_half(offset: u64) -> usize {
     usize::from(offset & 7 != 0)
 }
