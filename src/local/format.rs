@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// First bytes of every segment.
 pub(crate) const MAGIC: [u8; 8] = *b"ipcqseg\n";
 /// The version of this layout. A segment of another version is refused.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Reads as itself only on a machine of the same byte order.
 pub(crate) const BYTE_ORDER: u32 = 0x0102_0304;
 /// Bits in a word of the machine that made the segment.
@@ -145,7 +145,7 @@ fields! {
         HIGH_WATER "high-water bytes" CONTROL + 184, 8;
         RETURNED_ROOT "returned root" CONTROL + 192, 8;
         DELAYED_ROOT "delayed root" CONTROL + 200, 8;
-        KEPT_ROOT "kept root" CONTROL + 208, 8;
+        KEPT_SECONDS_ROOT "kept root, seconds" CONTROL + 208, 8;
         DEAD_ROOT "dead root" CONTROL + 216, 8;
         PRODUCERS "producers" CONTROL + 224, 8;
         PREPARED "prepared messages" CONTROL + 232, 8;
@@ -156,6 +156,9 @@ fields! {
         GOT_BEFORE "got before" CONTROL + 272, 8;
         GOT_RATE "got rate" CONTROL + 280, 8;
         HANDED_ON_ROOT "handed-on root" CONTROL + 288, 8;
+        KEPT_MINUTES_ROOT "kept root, minutes" CONTROL + 296, 8;
+        KEPT_HOURS_ROOT "kept root, hours" CONTROL + 304, 8;
+        KEPT_DAYS_ROOT "kept root, days" CONTROL + 312, 8;
     }
     /// A redo log.
     LOG_FIELDS {
@@ -405,7 +408,7 @@ mod tests {
     #[test]
     fn a_stamp_of_another_machine_or_version_is_named() {
         let mut bytes = stamp().encode();
-        for (version, advice) in [(1, "with the ipcq that made it"), (3, "use a newer ipcq")] {
+        for (version, advice) in [(2, "with the ipcq that made it"), (4, "use a newer ipcq")] {
             bytes[8] = version;
             let text = Stamp::decode(&bytes).unwrap_err();
             assert!(text.contains(&format!("format is {version}")) && text.contains(advice), "{text}");

@@ -66,8 +66,7 @@ impl<M: Memory> Transaction<'_, M> {
             self.remove_lease(entry, unit)?;
         }
         if is_kept {
-            self.tree_remove(Tree::Kept, unit)?;
-            self.record("kept root", unit)?.set_kept(false);
+            self.unkeep(unit)?;
         }
         self.subtract(format::LEASED, count)?;
         Ok(is_kept)

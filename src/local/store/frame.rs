@@ -4,6 +4,7 @@ use super::super::format::{self, RECORD_WORDS};
 use super::super::memory::ReadMemory;
 use super::below::{Below, WORDS};
 use super::bits::bits;
+use super::span::Span;
 use super::{Result, damaged};
 use crate::message::Framing;
 
@@ -15,6 +16,8 @@ const FLAG_JSON: u8 = 1;
 const FLAG_KEPT: u8 = 2;
 /// Bit of `RECORD_FLAGS`: put, but not to be seen before a message of another queue is finished with.
 const FLAG_PREPARED: u8 = 4;
+/// Bits of `RECORD_FLAGS`: the number of the span of a kept lease.
+const SPAN: u8 = 24;
 
 const RECORD_BYTES: usize = RECORD_WORDS * 8;
 
@@ -220,8 +223,14 @@ impl Record {
         self.flags() & FLAG_KEPT != 0
     }
 
-    pub(super) fn set_kept(&mut self, kept: bool) {
-        self.set_flags(if kept { self.flags() | FLAG_KEPT } else { self.flags() & !FLAG_KEPT });
+    /// The span of the lease, if it is a kept one.
+    pub(super) fn kept(&self) -> Option<Span> {
+        self.is_kept().then(|| Span::ALL[usize::from((self.flags() & SPAN) >> SPAN.trailing_zeros())])
+    }
+
+    pub(super) fn set_kept(&mut self, kept: Option<Span>) {
+        let kept = kept.map_or(0, |span| FLAG_KEPT | (span as u8) << SPAN.trailing_zeros());
+        self.set_flags(self.flags() & !(FLAG_KEPT | SPAN) | kept);
     }
 
     /// Whether the messages wait until one of another queue is finished with: see `prepared.rs`.

@@ -25,8 +25,8 @@ impl<M: Memory> Store<M> {
             finished = record.first_id() >= mark;
             Ok(false)
         })?;
-        for tree in [Tree::Returned, Tree::Kept, Tree::Delayed] {
-            each_in_order(memory, tree, |_, record| {
+        for tree in [Tree::Returned, Tree::Delayed].into_iter().chain(Tree::KEPT) {
+            each_in_order(memory, [tree], |_, record| {
                 finished = finished && record.first_id() >= mark;
                 Ok(finished)
             })?;

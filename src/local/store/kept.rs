@@ -7,6 +7,7 @@ use super::ending::{After, Given};
 use super::frame::State;
 use super::owners::Identity;
 use super::sleepers::Wake;
+use super::span::Span;
 use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Lease, Result, Store, damaged};
@@ -91,7 +92,7 @@ impl<M: Memory> Store<M> {
             let mut transaction = self.begin()?;
             let (mut given, mut done) = (Given::default(), 0);
             while let Some(unit) = left.next_if(|_| transaction.has_room()) {
-                let owner = transaction.record("kept root", unit)?.owner();
+                let owner = transaction.record("first lease", unit)?.owner();
                 match verdict {
                     Verdict::Done => {
                         transaction.finish(unit)?;
@@ -148,9 +149,8 @@ impl<M: Memory> Store<M> {
         while left.peek().is_some() {
             let mut transaction = self.begin()?;
             while let Some(unit) = left.next_if(|_| transaction.has_room()) {
-                transaction.tree_remove(Tree::Kept, unit)?;
-                transaction.record("kept root", unit)?.set_due(until);
-                transaction.tree_insert(Tree::Kept, unit)?;
+                transaction.unkeep(unit)?;
+                transaction.keep_until(unit, until, now)?;
             }
             transaction.tell_if_soon(until, now);
             transaction.commit()?;
@@ -163,8 +163,8 @@ impl<M: Memory> Store<M> {
         let mut transaction = self.begin()?;
         let mut units = Vec::with_capacity(leases.len().min(1024));
         for lease in leases {
-            let Some(unit) = transaction.tree_find(Tree::Kept, lease.message)? else { return Ok(Err(*lease)) };
-            let record = *transaction.record("kept root", unit)?;
+            let Some(unit) = transaction.kept_find(lease.message)? else { return Ok(Err(*lease)) };
+            let record = *transaction.record("first lease", unit)?;
             transaction.drop_untouched(unit);
             if record.attempts() != lease.attempt || record.due() <= now {
                 return Ok(Err(*lease));
@@ -184,8 +184,8 @@ impl<M: Memory> Store<M> {
             let mut transaction = self.begin()?;
             let mut given = Given::default();
             while transaction.has_room() {
-                if let Some(unit) = transaction.first_due(Tree::Kept, now)? {
-                    let owner = transaction.record("kept root", unit)?.owner();
+                if let Some(unit) = transaction.first_kept_due(now)? {
+                    let owner = transaction.record("first lease", unit)?.owner();
                     let some = transaction.give_back(unit, &After::expired(max_attempts, now))?;
                     transaction.clear_idle_script(owner)?;
                     transaction.add(format::TOTAL_EXPIRED, some.ready + some.dead);
@@ -214,7 +214,9 @@ impl<M: Memory> Store<M> {
             let in_use = unit >= u64::from(format::FIRST_UNIT) && unit < self.memory.load(format::FRESH);
             in_use.then(|| self.memory.load(format::unit_offset(unit as u32) + format::RECORD_DUE))
         };
-        [due(Tree::Kept), due(Tree::Delayed)].into_iter().flatten().min().filter(|time| *time != NEVER)
+        let [seconds, minutes, hours, days] = Tree::KEPT.map(due);
+        let all = [due(Tree::Delayed), seconds, minutes, hours, days];
+        all.into_iter().flatten().min().filter(|time| *time != NEVER)
     }
 }
 
@@ -233,10 +235,37 @@ impl<M: Memory> Transaction<'_, M> {
                 self.add_lease(entry, lease.unit)?;
             }
         }
-        let record = self.record("first lease", lease.unit)?;
-        record.set_kept(true);
+        self.keep_until(lease.unit, until, now)
+    }
+
+    /// Puts the leased frame in `unit`, which is in no tree, where those are that run about as long.
+    fn keep_until(&mut self, unit: u32, until: u64, now: u64) -> Result<()> {
+        let span = Span::of(until.saturating_sub(now));
+        let record = self.record("first lease", unit)?;
+        record.set_kept(Some(span));
         record.set_due(until);
-        self.tree_insert(Tree::Kept, lease.unit)
+        self.tree_insert(Tree::Kept(span), unit)
+    }
+
+    /// Takes the kept lease in `unit` out of the tree that it is in.
+    #[inline(always)]
+    pub(super) fn unkeep(&mut self, unit: u32) -> Result<()> {
+        let record = self.record("first lease", unit)?;
+        let Some(span) = record.kept() else { return Ok(()) };
+        record.set_kept(None);
+        self.tree_remove(Tree::Kept(span), unit)
+    }
+
+    /// The unit of the kept lease of the message with this id.
+    fn kept_find(&mut self, id: u64) -> Result<Option<u32>> {
+        for tree in Tree::KEPT {
+            if self.get(tree.root()) != 0
+                && let Some(unit) = self.tree_find(tree, id)?
+            {
+                return Ok(Some(unit));
+            }
+        }
+        Ok(None)
     }
 
     /// Wakes sleepers who would look too late otherwise, so that they know when to.
@@ -246,14 +275,23 @@ impl<M: Memory> Transaction<'_, M> {
         }
     }
 
+    /// The unit of a kept lease that is due, if there is one.
+    fn first_kept_due(&mut self, now: u64) -> Result<Option<u32>> {
+        for tree in Tree::KEPT {
+            if let Some(unit) = self.first_due(tree, now)? {
+                return Ok(Some(unit));
+            }
+        }
+        Ok(None)
+    }
+
     /// The unit of the first of `tree` if it is due.
     fn first_due(&mut self, tree: Tree, now: u64) -> Result<Option<u32>> {
         let unit = self.tree_first(tree)?;
         if unit == 0 {
             return Ok(None);
         }
-        let record = self.record("kept root", unit)?;
-        let due = record.due();
+        let due = self.record(tree.field(), unit)?.due();
         Ok(Some(unit).filter(|_| due <= now && due != NEVER))
     }
 

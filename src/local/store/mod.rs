@@ -35,6 +35,7 @@ mod ready;
 mod receiver;
 mod settle;
 mod sleepers;
+mod span;
 mod status;
 mod take;
 mod transaction;

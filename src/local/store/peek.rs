@@ -40,10 +40,10 @@ impl<M: Memory> Store<M> {
             return Ok(shown);
         }
         match shelf {
-            Shelf::Dead => each_in_order(memory, Tree::Dead, show)?,
-            Shelf::Delayed => each_in_order(memory, Tree::Delayed, show)?,
+            Shelf::Dead => each_in_order(memory, [Tree::Dead], show)?,
+            Shelf::Delayed => each_in_order(memory, [Tree::Delayed], show)?,
             Shelf::Leased => {
-                each_in_order(memory, Tree::Kept, &mut show)?;
+                each_in_order(memory, Tree::KEPT, &mut show)?;
                 // What is taken and not kept has no end but its holder's.
                 for owner in self.owners_in_use().others(None) {
                     let first = memory.load(format::owner_offset(owner) + format::OWNER_LEASES);
@@ -54,7 +54,7 @@ impl<M: Memory> Store<M> {
             }
             Shelf::Ready => {
                 let mut returned = Vec::new();
-                each_in_order(memory, Tree::Returned, |unit, record| {
+                each_in_order(memory, [Tree::Returned], |unit, record| {
                     returned.push((unit, *record));
                     Ok(returned.len() < most)
                 })?;

@@ -6,10 +6,12 @@
 //! touches two words of each node on one branch: it fits the redo log without any balancing. A step of a long walk is a
 //! cache miss; four ways make half as many of them as two would, and what is looked at of a node is in one line.
 
-use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, HANDED_ON_ROOT, KEPT_ROOT, RETURNED_ROOT};
+use super::super::format::{self, DEAD_ROOT, DELAYED_ROOT, HANDED_ON_ROOT, RETURNED_ROOT};
+use super::super::format::{KEPT_DAYS_ROOT, KEPT_HOURS_ROOT, KEPT_MINUTES_ROOT, KEPT_SECONDS_ROOT};
 use super::super::memory::{Memory, ReadMemory};
 use super::below::{Below, WAYS};
 use super::frame::{Record, State};
+use super::span::Span;
 use super::transaction::Transaction;
 use super::{Result, damaged};
 use std::hint::select_unpredictable;
@@ -20,14 +22,14 @@ pub(super) const STEP_BITS: u32 = WAYS.ilog2();
 pub(super) const DEPTH: u32 = u64::BITS / STEP_BITS;
 
 /// Which tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tree {
     /// Ready messages that came back, older than others that are ready; the oldest first.
     Returned,
     /// Messages that become ready at a known time; the first to do so first.
     Delayed,
-    /// Leases that outlive the call that took them; the first to run out first.
-    Kept,
+    /// Leases that outlive the call that took them, and run about as long; the first to run out first.
+    Kept(Span),
     /// Messages given up on; the first to die first.
     Dead,
     /// Messages that are gone, and whose successors in another queue may not be published yet; by their ids.
@@ -35,12 +37,21 @@ pub(crate) enum Tree {
 }
 
 impl Tree {
+    /// Those of kept leases.
+    pub(super) const KEPT: [Tree; 4] = {
+        let [seconds, minutes, hours, days] = Span::ALL;
+        [Tree::Kept(seconds), Tree::Kept(minutes), Tree::Kept(hours), Tree::Kept(days)]
+    };
+
     /// The control word with the root's unit, or 0.
     pub(super) fn root(self) -> u64 {
         match self {
             Tree::Returned => RETURNED_ROOT,
             Tree::Delayed => DELAYED_ROOT,
-            Tree::Kept => KEPT_ROOT,
+            Tree::Kept(Span::Seconds) => KEPT_SECONDS_ROOT,
+            Tree::Kept(Span::Minutes) => KEPT_MINUTES_ROOT,
+            Tree::Kept(Span::Hours) => KEPT_HOURS_ROOT,
+            Tree::Kept(Span::Days) => KEPT_DAYS_ROOT,
             Tree::Dead => DEAD_ROOT,
             Tree::HandedOn => HANDED_ON_ROOT,
         }
@@ -51,7 +62,7 @@ impl Tree {
         match self {
             Tree::Returned => State::Ready,
             Tree::Delayed => State::Delayed,
-            Tree::Kept => State::Leased,
+            Tree::Kept(_) => State::Leased,
             Tree::Dead => State::Dead,
             Tree::HandedOn => State::HandedOn,
         }
@@ -62,7 +73,10 @@ impl Tree {
         match self {
             Tree::Returned => "returned root",
             Tree::Delayed => "delayed root",
-            Tree::Kept => "kept root",
+            Tree::Kept(Span::Seconds) => "kept root, seconds",
+            Tree::Kept(Span::Minutes) => "kept root, minutes",
+            Tree::Kept(Span::Hours) => "kept root, hours",
+            Tree::Kept(Span::Days) => "kept root, days",
             Tree::Dead => "dead root",
             Tree::HandedOn => "handed-on root",
         }
@@ -72,7 +86,7 @@ impl Tree {
     pub(super) fn priority(self, record: &Record) -> Priority {
         let first = match self {
             Tree::Returned | Tree::HandedOn => record.first_id(),
-            Tree::Delayed | Tree::Kept | Tree::Dead => record.due(),
+            Tree::Delayed | Tree::Kept(_) | Tree::Dead => record.due(),
         };
         priority(first, record.first_id())
     }
@@ -81,7 +95,7 @@ impl Tree {
     fn priority_field(self) -> u64 {
         match self {
             Tree::Returned | Tree::HandedOn => format::RECORD_FIRST_ID,
-            Tree::Delayed | Tree::Kept | Tree::Dead => format::RECORD_DUE,
+            Tree::Delayed | Tree::Kept(_) | Tree::Dead => format::RECORD_DUE,
         }
     }
 }
@@ -284,16 +298,16 @@ impl<M: Memory> Transaction<'_, M> {
     }
 }
 
-/// Calls `visit` with the unit and record of each frame of `tree`, in the order of their priorities, as long as
+/// Calls `visit` with the unit and record of each frame of `trees`, in the order of their priorities, as long as
 /// it returns true.
-pub(super) fn each_in_order<M: ReadMemory>(
+pub(super) fn each_in_order<M: ReadMemory, const TREES: usize>(
     memory: &M,
-    tree: Tree,
+    trees: [Tree; TREES],
     mut visit: impl FnMut(u32, &Record) -> Result<bool>,
 ) -> Result<()> {
     use std::cmp::Reverse;
     let fresh = memory.load(format::FRESH);
-    let load = |unit: u64| {
+    let load = |tree: Tree, unit: u64| {
         if unit < u64::from(format::FIRST_UNIT) || unit >= fresh || format::is_link_table(unit as u32) {
             return damaged(tree.field(), format!("leads to unit {unit}, which is not in use"));
         }
@@ -302,24 +316,26 @@ pub(super) fn each_in_order<M: ReadMemory>(
     let mut open = std::collections::BinaryHeap::new();
     // Never more than there are units: what is in a circle is not gone round for ever.
     let mut left = fresh;
-    let push = |open: &mut std::collections::BinaryHeap<_>, unit: u64| -> Result<()> {
+    let push = |open: &mut std::collections::BinaryHeap<_>, tree: Tree, unit: u64| -> Result<()> {
         if unit != 0 {
-            open.push(Reverse((tree.priority(&load(unit)?), unit)));
+            open.push(Reverse((tree.priority(&load(tree, unit)?), unit, tree)));
         }
         Ok(())
     };
-    push(&mut open, memory.load(tree.root()))?;
-    while let Some(Reverse((_, unit))) = open.pop() {
+    for tree in trees {
+        push(&mut open, tree, memory.load(tree.root()))?;
+    }
+    while let Some(Reverse((_, unit, tree))) = open.pop() {
         if left == 0 {
             return damaged(tree.field(), "leads in a circle");
         }
         left -= 1;
-        let record = load(unit)?;
+        let record = load(tree, unit)?;
         if !visit(unit as u32, &record)? {
             break;
         }
         for unit in record.below().units() {
-            push(&mut open, unit.into())?;
+            push(&mut open, tree, unit.into())?;
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ use std::collections::HashSet;
 /// More findings than this are only counted.
 const MOST_FINDINGS: usize = 100;
 
-const TREES: [Tree; 5] = [Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead, Tree::HandedOn];
+const TREES: [Tree; 4] = [Tree::Returned, Tree::Delayed, Tree::Dead, Tree::HandedOn];
 
 /// What verifying found.
 #[derive(Clone, Debug, Default)]
@@ -125,9 +125,11 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
         let ready = self.walk_ready();
         let mut lists = vec![free, ready];
         lists.extend((0..OWNER_ENTRIES).map(|owner| self.walk_owner(owner)));
-        lists.extend(TREES.map(|tree| self.walk_tree(tree)));
+        lists.extend(TREES.into_iter().chain(Tree::KEPT).map(|tree| self.walk_tree(tree)));
         lists.push(match self.kept.iter().next() {
-            Some(unit) => damaged("kept root", format!("does not lead to the kept lease in unit {unit}")),
+            Some(unit) => {
+                damaged("frame flags", format!("of unit {unit} are those of a kept lease, to which no tree leads"))
+            }
             None => Ok(()),
         });
         let incomplete = lists.iter().any(Result::is_err);
@@ -280,11 +282,16 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             if unit == 0 {
                 continue;
             }
-            let is_listed = tree == Tree::Kept && u32::try_from(unit).is_ok_and(|unit| self.kept.remove(&unit));
+            let is_of_kept = matches!(tree, Tree::Kept(_));
+            let is_listed = is_of_kept && u32::try_from(unit).is_ok_and(|unit| self.kept.remove(&unit));
             let unit = if is_listed { unit as u32 } else { self.claim(field, unit)? };
             let record = Record::load(self.view, unit)?;
-            if tree == Tree::Kept && (!record.is_kept() || record.count() != 1 || (record.owner() != 0) != is_listed) {
-                return damaged(field, format!("leads to unit {unit}, which is no kept lease"));
+            if is_of_kept
+                && (record.kept().map(Tree::Kept) != Some(tree)
+                    || record.count() != 1
+                    || (record.owner() != 0) != is_listed)
+            {
+                return damaged(field, format!("leads to unit {unit}, which is no kept lease of that tree"));
             }
             if way_to(record.first_id(), depth) != way {
                 return damaged(field, format!("leads to unit {unit} where its id does not belong"));

@@ -7,7 +7,7 @@
 use super::Random;
 use super::check::{State, check};
 use super::memory::{Change, TestMemory};
-use super::operation::{How, KeptBy, OWNERS, Operation, Part, SCRIPT};
+use super::operation::{HOUR, How, KeptBy, MINUTE, OWNERS, Operation, Part, SCRIPT};
 use super::world::World;
 use crate::lease::Shelf;
 use crate::local::format::{self, Stamp};
@@ -131,17 +131,19 @@ fn after(operations: &[Operation]) -> World {
 /// A queue with several frames in each tree.
 pub(super) fn with_trees(mut world: World) -> World {
     use Operation as Do;
-    let keep = |owner, keeper| Do::Keep { owner, keeper, duration: 1000 };
+    let keep = |owner, keeper, duration| Do::Keep { owner, keeper, duration };
     let steps = [
         &[Do::whole(90); 60][..],
-        &[Do::lines(20, 90), Do::take_singly(0, 18), keep(0, KeptBy::Nobody)],
+        &[Do::lines(20, 90), Do::take_singly(0, 18), keep(0, KeptBy::Nobody, 1000)],
         &[Do::End { every: 3, how: How::Dead(20) }, Do::End { every: 2, how: How::Again(500) }],
         &[
             Do::End { every: 3, how: How::HandedOn },
             Do::take_singly(5, 12),
-            keep(5, KeptBy::Taker),
+            keep(5, KeptBy::Taker, 2 * HOUR),
             Do::take_singly(64, 6),
-            keep(64, KeptBy::Script),
+            keep(64, KeptBy::Script, 2 * MINUTE),
+            Do::take_singly(0, 4),
+            keep(0, KeptBy::Nobody, 1000),
         ],
         // Those of one owner go to the front of what is ready, and those of another behind them.
         &[Do::take_singly(63, 5), Do::take_singly(0, 5), Do::settle(63, 0), Do::settle(0, 0)],
@@ -239,8 +241,8 @@ fn operations(world: &World) -> Vec<Operation> {
     if !world.kept.is_empty() {
         let hows = [How::Done, How::Again(0), How::Again(9), How::Dead(0), How::Dead(200), How::HandedOn];
         operations.extend(hows.map(|how| Operation::End { every: 1, how }));
-        operations.push(Operation::Extend { every: 2, duration: 5 });
-        operations.push(Operation::Wait(5000));
+        operations.extend([5, 3 * MINUTE].map(|duration| Operation::Extend { every: 2, duration }));
+        operations.extend([5000, 3 * HOUR].map(Operation::Wait));
         operations.push(Operation::ReturnAll { owner: SCRIPT });
     }
     if !world.model.state.dead.is_empty() {

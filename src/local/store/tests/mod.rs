@@ -11,6 +11,7 @@ mod model;
 mod operation;
 mod power;
 mod soundness;
+mod spans;
 mod waiters;
 mod world;
 

@@ -109,6 +109,10 @@ pub(super) enum Operation {
     },
 }
 
+/// In nanoseconds: leases that run for so long are in trees of their own.
+pub(super) const MINUTE: u64 = 60_000_000_000;
+pub(super) const HOUR: u64 = 60 * MINUTE;
+
 /// Whose death ends a kept lease.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum KeptBy {
@@ -194,7 +198,7 @@ impl Operation {
             }
             65..72 => {
                 let keeper = random.one_of(&[KeptBy::Taker, KeptBy::Script, KeptBy::Nobody]);
-                Keep { owner, keeper, duration: random.one_of(&[0, 5, 1000, u64::MAX]) }
+                Keep { owner, keeper, duration: random.one_of(&[0, 5, 1000, MINUTE, HOUR, u64::MAX]) }
             }
             72..77 => {
                 let (delay, length) = (random.below(20), random.one_of(&[0, 1, 8, 255, 256, 300]));
@@ -210,7 +214,9 @@ impl Operation {
                 let how = random.one_of(&how);
                 End { every: random.one_of(&[1, 2, 3, 10]), how }
             }
-            77..78 => Extend { every: random.one_of(&[1, 3]), duration: random.one_of(&[1, 30, 4000]) },
+            77..78 => {
+                Extend { every: random.one_of(&[1, 3]), duration: random.one_of(&[1, 30, 4000, 5 * HOUR, 99 * HOUR]) }
+            }
             78..80 => Wait(random.one_of(&[1, 10, 10, 2000])),
             80..81 => Retry(random.one_of(&[0, 1, 3])),
             81..82 => Purge(random.one_of(&[Shelf::Ready, Shelf::Delayed, Shelf::Dead, Shelf::Dead, Shelf::Leased])),

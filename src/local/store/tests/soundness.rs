@@ -5,6 +5,7 @@ use super::crash::worlds;
 use super::memory::TestMemory;
 use crate::local::format::{self, Field};
 use crate::local::memory::{Memory, ReadMemory};
+use crate::local::store::span::Span;
 use crate::local::store::tree::{Tree, each_in_order};
 use crate::local::store::verify;
 
@@ -94,9 +95,10 @@ fn every_field_of_a_record_is_noticed() {
 #[test]
 fn the_place_in_a_tree_is_noticed() {
     let memory = &worlds()[WITH_TREES].store.memory;
-    for tree in [Tree::Returned, Tree::Kept, Tree::Delayed, Tree::Dead] {
+    let kept = [Span::Seconds, Span::Minutes, Span::Hours].map(Tree::Kept);
+    for tree in [Tree::Returned, Tree::Delayed, Tree::Dead].into_iter().chain(kept) {
         let mut units = Vec::new();
-        each_in_order(memory, tree, |unit, _| {
+        each_in_order(memory, [tree], |unit, _| {
             units.push(unit);
             Ok(true)
         })
