@@ -17,6 +17,8 @@ const BAR: Option<Bar> = Some(Bar::AtMost(1.5));
 
 /// Operations in one measurement, few enough that what the queue holds stays what it is.
 const BATCH: usize = 200;
+/// How long the leases run that are measured. Of those that a queue holds, half run as long, and half much longer.
+const LEASE: Duration = Duration::from_secs(1000);
 /// Bytes that a stream puts at once.
 const STREAMED: usize = 128 << 10;
 /// Commands in one measurement.
@@ -28,7 +30,9 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     let most = bench.many(100_000, 1_000);
     filled(bench, report, "leased", [0, thousand, most], |queue, count| {
         put(queue, count);
-        lease(queue, count, Duration::from_secs(100_000));
+        let as_long = count / 2;
+        lease(queue, as_long, LEASE);
+        lease(queue, count - as_long, 100 * LEASE);
     });
     waiters(bench, report);
     memory(bench, report);
@@ -96,7 +100,7 @@ fn operations(queue: &mut dyn Queue) -> [f64; 4] {
         queue.settle(1, true, None).unwrap();
     }
     let get = lap();
-    let leases = lease(queue, BATCH, Duration::from_secs(1000));
+    let leases = lease(queue, BATCH, LEASE);
     let lease = lap();
     for lease in leases {
         queue.end(&[lease], &End::Done, None).unwrap();
