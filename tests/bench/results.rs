@@ -1,4 +1,4 @@
-//! The table and the picture as files.
+//! The table and the picture as files, for each kind of processor its own: what is faster than what depends on it.
 
 use crate::report::{self, Report, Row};
 use crate::{machine, peers, picture};
@@ -8,7 +8,8 @@ use std::path::Path;
 /// machine like this, stay.
 pub(crate) fn save(report: &Report, order: &[&str], directory: &Path) {
     std::fs::create_dir_all(directory).unwrap();
-    let path = directory.join("results.md");
+    let name = machine::name();
+    let path = directory.join(format!("{name}.md"));
     let machine = machine::description();
     let before = std::fs::read_to_string(&path).unwrap_or_default();
     let mut rows = report.rows.clone();
@@ -19,11 +20,11 @@ pub(crate) fn save(report: &Report, order: &[&str], directory: &Path) {
     rows.sort_by_key(|row| order.iter().position(|part| *part == row.part));
     let table: String = rows.iter().map(|row| row.line() + "\n").collect();
     let text = format!(
-        "# Measured\n\nOn: {machine}\n\n{}\n\n![the ratios as bars](results.svg)\n\n{}\n{table}\n{}",
+        "# Measured\n\nOn: {machine}\n\n{}\n\n![the ratios as bars]({name}.svg)\n\n{}\n{table}\n{}",
         report::explanation(),
         report::head(),
         peers::promises(),
     );
     std::fs::write(path, text).unwrap();
-    std::fs::write(directory.join("results.svg"), picture::draw(&rows, &machine)).unwrap();
+    std::fs::write(directory.join(format!("{name}.svg")), picture::draw(&rows, &machine)).unwrap();
 }
