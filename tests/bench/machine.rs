@@ -4,7 +4,8 @@ use std::fs::read_to_string;
 
 /// The processor, how many of it there are, and the kernel.
 pub(crate) fn description() -> String {
-    let (cpus, model) = (cpus(), model());
+    let cpus = cpus();
+    let model = model(&cpus);
     let guest = if cpus.contains(" hypervisor ") { " (a virtual machine)" } else { "" };
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -14,7 +15,7 @@ pub(crate) fn description() -> String {
 
 /// The processor as the name of a file, as in `intel-xeon-processor`.
 pub(crate) fn name() -> String {
-    let words = model().to_lowercase().replace("(r)", " ").replace("(tm)", " ");
+    let words = model(&cpus()).to_lowercase().replace("(r)", " ").replace("(tm)", " ");
     let words = words.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }
@@ -23,10 +24,9 @@ fn cpus() -> String {
     read_to_string("/proc/cpuinfo").unwrap_or_default()
 }
 
-fn model() -> String {
-    let cpus = cpus();
+fn model(cpus: &str) -> &str {
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    model.map_or("unknown processor", |(_, model)| model).to_owned()
+    model.map_or("unknown processor", |(_, model)| model)
 }
 
 /// The date, as in 2026-11-26.

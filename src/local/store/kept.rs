@@ -251,7 +251,9 @@ impl<M: Memory> Transaction<'_, M> {
     #[inline(always)]
     pub(super) fn unkeep(&mut self, unit: u32) -> Result<()> {
         let record = self.record("first lease", unit)?;
-        let Some(span) = record.kept() else { return Ok(()) };
+        let Some(span) = record.kept() else {
+            return damaged("frame flags", format!("of unit {unit} are {}, which is no kept lease", record.flags()));
+        };
         record.set_kept(None);
         self.tree_remove(Tree::Kept(span), unit)
     }

@@ -282,14 +282,12 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             if unit == 0 {
                 continue;
             }
-            let is_of_kept = matches!(tree, Tree::Kept(_));
-            let is_listed = is_of_kept && u32::try_from(unit).is_ok_and(|unit| self.kept.remove(&unit));
+            let is_listed =
+                matches!(tree, Tree::Kept(_)) && u32::try_from(unit).is_ok_and(|unit| self.kept.remove(&unit));
             let unit = if is_listed { unit as u32 } else { self.claim(field, unit)? };
             let record = Record::load(self.view, unit)?;
-            if is_of_kept
-                && (record.kept().map(Tree::Kept) != Some(tree)
-                    || record.count() != 1
-                    || (record.owner() != 0) != is_listed)
+            if let Tree::Kept(span) = tree
+                && (record.kept() != Some(span) || record.count() != 1 || (record.owner() != 0) != is_listed)
             {
                 return damaged(field, format!("leads to unit {unit}, which is no kept lease of that tree"));
             }

@@ -5,6 +5,7 @@ use super::crash::with_trees;
 use super::memory::Change;
 use super::operation::{HOUR, KeptBy, MINUTE, Operation};
 use super::world::World;
+use crate::lease::LeaseId;
 use crate::local::format;
 use crate::local::memory::ReadMemory;
 use crate::local::store::Verdict;
@@ -48,4 +49,17 @@ fn a_lease_in_the_tree_of_another_span_is_noticed() {
     memory.bytes[(format::unit_offset(root) + format::RECORD_FLAGS) as usize] ^= 8;
     let problem = check(&memory).unwrap_err();
     assert!(problem.contains("kept root, hours") && problem.contains("no kept lease of that tree"), "{problem}");
+}
+
+#[test]
+fn a_lease_that_does_not_say_its_span_is_not_extended() {
+    let mut world = with_trees(World::new(60_000, format::NO_LIMIT));
+    let root = world.store.memory.load(format::KEPT_HOURS_ROOT) as u32;
+    let message = world.store.memory.load(format::unit_offset(root) + format::RECORD_FIRST_ID);
+    let lease: LeaseId = *world.kept.iter().find(|lease| lease.message == message).unwrap();
+    world.store.memory.bytes[(format::unit_offset(root) + format::RECORD_FLAGS) as usize] ^= 2;
+    let before = world.store.memory.bytes.clone();
+    let refused = world.store.extend(&[lease], 2 * MINUTE, 1).unwrap_err();
+    assert!(format!("{refused:?}").contains("no kept lease"), "{refused:?}");
+    assert_eq!(world.store.memory.bytes, before);
 }
