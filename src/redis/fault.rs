@@ -26,6 +26,8 @@ pub(super) struct Fault {
     pub(super) was_sent: bool,
     /// No answer came in time.
     pub(super) is_silence: bool,
+    /// The server was there, and closed the connection.
+    pub(super) is_cut: bool,
     /// A signal came meanwhile, as to a process that was stopped and goes on: that says nothing of the server.
     pub(super) is_interruption: bool,
     /// The server does not know the script by its digest.
@@ -47,6 +49,7 @@ impl Fault {
             problem,
             was_sent: false,
             is_silence: false,
+            is_cut: false,
             is_interruption: false,
             is_unknown_script: false,
             moved_to: None,
@@ -58,7 +61,8 @@ impl Fault {
         if let Some(error) = of_system(error) {
             let is_silence = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
             let is_interruption = error.kind() == io::ErrorKind::Interrupted;
-            return Fault { was_sent, is_silence, is_interruption, ..Fault::unreachable(loss(error)) };
+            let is_cut = is_end(error);
+            return Fault { was_sent, is_silence, is_cut, is_interruption, ..Fault::unreachable(loss(error)) };
         }
         let (code, detail) = (error.code().unwrap_or_default(), error.detail().unwrap_or_default());
         let (gravity, problem) = match error.kind() {
@@ -80,6 +84,7 @@ impl Fault {
             problem,
             was_sent: was_sent && gravity == Gravity::Loss,
             is_silence: false,
+            is_cut: false,
             is_interruption: false,
             is_unknown_script,
             moved_to,
@@ -103,11 +108,15 @@ fn of_system(error: &RedisError) -> Option<&io::Error> {
 const ASK_FOR_PASSWORD: &str =
     " (give one in $IPCQ_REDIS_PASSWORD, in the file that $IPCQ_REDIS_PASSWORD_FILE names, or in the URL)";
 
+/// Whether it is what one hears when the other side has closed the connection.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset)
+}
+
 fn loss(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-            "it has closed the connection".into()
-        }
+        _ if is_end(error) => "it has closed the connection".into(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "it does not answer".into(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
             format!("nobody answers there: {}; is the server running?", without_number(error))

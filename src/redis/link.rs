@@ -54,7 +54,7 @@ impl Link {
     }
 
     /// Has a script run, again and again until it has been heard of or `deadline` passes. Without `persists`, a server
-    /// that cannot be reached is not tried again.
+    /// that cannot be reached is not tried again; one that closes the connection is there, and is.
     ///
     /// # Errors
     /// Why it has not, and whether it may have been run all the same.
@@ -69,7 +69,7 @@ impl Link {
             let goes_on = match fault.gravity {
                 Gravity::Final => false,
                 Gravity::State => start.elapsed() < PATIENCE_WITH_STATES,
-                Gravity::Loss => persists || fault.is_interruption,
+                Gravity::Loss => persists || fault.is_interruption || fault.is_cut,
             };
             if let Some(node) = &fault.moved_to {
                 self.moved_to = Some(node.clone());

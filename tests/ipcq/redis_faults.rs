@@ -5,6 +5,7 @@ use crate::server::Server;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 /// A sandbox whose queues are on this server, in database 0.
@@ -388,6 +389,45 @@ fn a_connection_that_is_cut_is_made_again_and_nothing_is_done_twice() {
     assert_eq!(Running::from(put).end(), Done { code: 0, out: Vec::new(), err: String::new() });
     let _server = cutter.join().unwrap();
     sandbox.is_sound("jobs");
+}
+
+/// Listens at `path`, closes the first connections as soon as something was asked, and leads the others to `server`.
+fn lead_to(server: &Server, path: &std::path::Path, cuts: usize) {
+    let listener = UnixListener::bind(path).unwrap();
+    let socket = server.socket();
+    std::thread::spawn(move || {
+        for (number, here) in listener.incoming().map_while(Result::ok).enumerate() {
+            if number < cuts {
+                let _ = (&here).read(&mut [0]);
+                continue;
+            }
+            let there = UnixStream::connect(&socket).unwrap();
+            for (mut from, mut to) in
+                [(&here, &there), (&there, &here)].map(|(a, b)| (a.try_clone().unwrap(), b.try_clone().unwrap()))
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    to.shutdown(std::net::Shutdown::Both)
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn every_command_tries_again_while_a_server_that_is_there_closes_the_connection() {
+    let Some(server) = Server::start("") else { return };
+    let sandbox = on(&server);
+    for (number, (command, says)) in
+        [("create", ""), ("put", ""), ("get", "a\n"), ("join", ""), ("rm", "")].into_iter().enumerate()
+    {
+        let path = sandbox.path(&number.to_string());
+        lead_to(&server, &path, 4);
+        let message = if command == "put" { " a" } else { "" };
+        assert_eq!(sandbox.ok(&format!("{command} redis+unix://{}/0/jobs{message}", path.display())), says);
+    }
+    // Nor did one of them do twice what was asked for.
+    assert!(sandbox.run("stat jobs").refusal(4).contains("no queue 'jobs'"));
 }
 
 fn write(sandbox: &Sandbox, text: &str) -> std::path::PathBuf {
