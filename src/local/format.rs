@@ -4,6 +4,7 @@
 //! in the first [`GROUP`] of units, then units of [`UNIT`] bytes in groups. Numbers are in
 //! the byte order of the machine that made the segment; the stamp says which that is.
 
+use super::checksum;
 use std::fmt::Write as _;
 
 /// First bytes of every segment.
@@ -278,7 +279,7 @@ impl Stamp {
         set(STAMP_UUID, &self.uuid);
         set(STAMP_LEASE, &self.lease.to_ne_bytes());
         set(STAMP_MAX_ATTEMPTS, &self.max_attempts.to_ne_bytes());
-        let checksum = crc32fast::hash(&bytes[..STAMP_CHECKSUM as usize]);
+        let checksum = checksum::of(&bytes[..STAMP_CHECKSUM as usize]);
         bytes[STAMP_CHECKSUM as usize..].copy_from_slice(&checksum.to_ne_bytes());
         bytes
     }
@@ -313,7 +314,7 @@ impl Stamp {
                 word32(STAMP_WORD_BITS)
             ));
         }
-        if word32(STAMP_CHECKSUM) != crc32fast::hash(&bytes[..STAMP_CHECKSUM as usize]) {
+        if word32(STAMP_CHECKSUM) != checksum::of(&bytes[..STAMP_CHECKSUM as usize]) {
             return Err("stamp checksum: the stamp has been altered".into());
         }
         if u64::from(word32(STAMP_UNIT)) != UNIT || word32(STAMP_GROUP) != UNITS_PER_GROUP {

@@ -5,6 +5,7 @@
 
 mod appearing;
 mod bulk;
+mod checksum;
 mod directory;
 mod file;
 mod file_system;

@@ -83,7 +83,7 @@ impl Record {
         RECORD_LENGTH u64, length set_length;
         /// Bytes before the payload in its first unit, or in the record.
         RECORD_SKIP u32, skip set_skip;
-        /// CRC-32 of the payload.
+        /// That of the payload; see `checksum.rs`.
         RECORD_CHECKSUM u32, checksum set_checksum;
         RECORD_NEXT u32, next set_next;
         RECORD_PREVIOUS u32, previous set_previous;

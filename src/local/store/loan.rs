@@ -3,6 +3,7 @@
 //! So bulk input is read straight into the segment, and nobody is kept out while it is copied and checksummed. The
 //! entry of the owner says which units it has; if it dies they are free again.
 
+use super::super::checksum::Checksum;
 use super::super::format::{self, OWNER_LENT, Stamp, UNIT};
 use super::super::memory::Memory;
 use super::chunks::Chunks;
@@ -171,16 +172,16 @@ impl<M: Memory> Store<M> {
     pub(crate) fn examine(&self, loan: &Loan, start: u64, end: u64, framing: Framing) -> Option<Filled> {
         let delimiter = framing.delimiter()?;
         let end = end - self.after_last(loan, start, end, delimiter)?;
-        let (mut count, mut hasher) = (0, crc32fast::Hasher::new());
+        let (mut count, mut checksum) = (0, Checksum::of_length(end - start));
         let mut chunks = Chunks::new();
         for (offset, length) in loan.pieces(start, end) {
             chunks.each(&self.memory, offset, length, |chunk| {
                 count += count_delimiters(chunk, delimiter);
-                hasher.update(chunk);
+                checksum.add(chunk);
             });
         }
         // Somebody may scribble over it meanwhile.
-        (count > 0).then(|| Filled { framing, start, count, length: end - start, checksum: hasher.finalize() })
+        (count > 0).then(|| Filled { framing, start, count, length: end - start, checksum: checksum.finish() })
     }
 
     /// Bytes after the last delimiter in those from `start` to `end` of `loan`.

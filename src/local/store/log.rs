@@ -4,6 +4,7 @@
 //! turn, and each log has the change's number and a checksum, so that after a power failure it
 //! can be told whether the log reached the disk. See ipcq-segment(5), "Durable queues", for why two are enough.
 
+use super::super::checksum;
 use super::super::format::{
     self, CONTROL, CONTROL_WORDS, LOG, LOG_PAIRS, REDO_CHECKSUM, REDO_COUNT, REDO_NUMBER, REDO_PAIRS, SECOND_LOG,
     SECOND_LOG_PAIRS,
@@ -109,13 +110,10 @@ impl Log {
 }
 
 fn checksum(number: u32, pairs: &[(u64, u64)]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&number.to_ne_bytes());
-    for (offset, value) in pairs {
-        hasher.update(&offset.to_ne_bytes());
-        hasher.update(&value.to_ne_bytes());
-    }
-    hasher.finalize()
+    let mut bytes = Vec::with_capacity(size_of::<u32>() + size_of_val(pairs));
+    bytes.extend_from_slice(&number.to_ne_bytes());
+    bytes.extend(pairs.iter().flat_map(|&(offset, value)| [offset, value]).flat_map(u64::to_ne_bytes));
+    checksum::of(&bytes)
 }
 
 /// What has to be stored before a segment can be used.
@@ -181,8 +179,8 @@ pub(super) fn pending_on_disk<M: ReadMemory>(memory: &M) -> Result<Pending> {
 fn payloads_are_there<M: ReadMemory>(view: &View<'_, M>, marks: &[(u64, u64)]) -> bool {
     marks.iter().all(|(offset, _)| {
         let unit = (offset / format::UNIT) as u32;
-        let there =
-            Record::load(view, unit).and_then(|record| Ok(checksum_now(view, unit, &record)? == record.checksum()));
+        let there = Record::load(view, unit)
+            .and_then(|record| Ok(checksum_now(view, unit, &record, record.length())? == record.checksum()));
         matches!(there, Ok(true))
     })
 }

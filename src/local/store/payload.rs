@@ -1,23 +1,13 @@
 //! Payload: read back, measured, and compared with what was put.
 
+use super::super::checksum::{self, Checksum};
 use super::super::memory::ReadMemory;
 use super::chunks::Chunks;
 use super::frame::Record;
 use super::pieces::each_piece;
 use super::{Fault, Result, damaged};
 use crate::message::count_delimiters;
-use crc32fast::Hasher;
-use std::sync::LazyLock;
-
-/// One that has seen nothing: to make it, crc32fast asks what the processor can do, which takes longer than a short message.
-static NEW_HASHER: LazyLock<Hasher> = LazyLock::new(Hasher::new);
-
-/// The CRC-32 of all of a payload.
-pub(super) fn checksum(payload: &[u8]) -> u32 {
-    let mut hasher = NEW_HASHER.clone();
-    hasher.update(payload);
-    hasher.finalize()
-}
+use std::ops::Range;
 
 /// Appends the payload of the frame in `unit` to `buffer`, checked against its checksum and the count of messages.
 pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer: &mut Vec<u8>) -> Result<()> {
@@ -27,22 +17,28 @@ pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer
     if !matches!(reserved, Some(Ok(()))) {
         return Err(Fault::Memory(length).into());
     }
+    // A block is looked at as soon as it is there, while it is in the processor's nearest cache.
+    let (mut checksum, mut looked_at) = (Checksum::of_length(length), start);
     let appended = each_piece(memory, unit, record, |offset, length| {
         memory.append(offset, length, buffer);
+        looked_at += checksum.add_blocks(&buffer[looked_at..]);
         Ok(true)
     });
-    let checked = appended.and_then(|()| check(unit, record, &buffer[start..]));
+    let checked = appended.and_then(|()| {
+        let payload = &buffer[start..];
+        if payload.len() as u64 != length || checksum.finish() != record.checksum() {
+            return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
+        }
+        check_count(unit, record, payload)
+    });
     if checked.is_err() {
         buffer.truncate(start);
     }
     checked
 }
 
-/// Whether this is the payload of the frame in `unit`, and has as many messages.
-fn check(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
-    if payload.len() as u64 != record.length() || checksum(payload) != record.checksum() {
-        return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
-    }
+/// Whether the payload of the frame in `unit` has as many messages as its record says.
+fn check_count(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
     if let Some(delimiter) = record.framing().delimiter() {
         let (count, ends) = (u64::from(record.count()), count_delimiters(payload, delimiter));
         if ends != count || payload.last() != Some(&delimiter) {
@@ -52,19 +48,10 @@ fn check(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The CRC-32 of what follows a prefix, from that of both together and that of the prefix:
-/// crc(ab) = shift(crc(a), length of b) ^ crc(b), the identity behind zlib's crc32_combine.
-pub(super) fn checksum_of_rest(both: u32, prefix: u32, rest_length: u64) -> u32 {
-    let mut shifted = Hasher::new_with_initial(prefix);
-    shifted.combine(&Hasher::new_with_initial_len(0, rest_length));
-    both ^ shifted.finalize()
-}
-
-/// Length in bytes, delimiters included, and checksum of the first `count` messages of a frame.
-pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<(u64, u32)> {
-    let Some(delimiter) = record.framing().delimiter() else { return Ok((record.length(), record.checksum())) };
+/// Length in bytes, delimiters included, of the first `count` messages of a frame.
+pub(super) fn length_of_first<M: ReadMemory>(memory: &M, unit: u32, record: &Record, count: u64) -> Result<u64> {
+    let Some(delimiter) = record.framing().delimiter() else { return Ok(record.length()) };
     let (mut left, mut length) = (count, 0);
-    let mut hasher = Hasher::new();
     let mut chunks = Chunks::new();
     each_piece(memory, unit, record, |offset, piece| {
         let mut at = 0;
@@ -79,7 +66,6 @@ pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, cou
                     break;
                 }
             }
-            hasher.update(&chunk[..end]);
             length += end as u64;
         }
         Ok(left > 0)
@@ -87,18 +73,39 @@ pub(super) fn measure<M: ReadMemory>(memory: &M, unit: u32, record: &Record, cou
     if left > 0 {
         return damaged("message count", format!("of unit {unit} is more than its payload has"));
     }
-    Ok((length, hasher.finalize()))
+    Ok(length)
 }
 
-/// The checksum that the payload of a frame has now.
-pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record) -> Result<u32> {
-    let mut hasher = Hasher::new();
-    let mut chunks = Chunks::new();
+/// The checksum that the first `length` bytes of a frame's payload have now.
+pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record, length: u64) -> Result<u32> {
+    let mut checksum = Checksum::of_length(length);
+    add(memory, unit, record, 0..length, &mut checksum)?;
+    Ok(checksum.finish())
+}
+
+/// The checksum of a frame's payload without its first `gone` bytes.
+pub(super) fn checksum_of_rest<M: ReadMemory>(memory: &M, unit: u32, record: &Record, gone: u64) -> Result<u32> {
+    checksum::without_first(record.checksum(), record.length(), gone, |range, share| {
+        add(memory, unit, record, range, share)
+    })
+}
+
+/// Adds the bytes at `range` of a frame's payload to `checksum`.
+fn add<M: ReadMemory>(
+    memory: &M,
+    unit: u32,
+    record: &Record,
+    range: Range<u64>,
+    checksum: &mut Checksum,
+) -> Result<()> {
+    let (mut at, mut chunks) = (0, Chunks::new());
     each_piece(memory, unit, record, |offset, piece| {
-        chunks.each(memory, offset, piece, |chunk| hasher.update(chunk));
-        Ok(true)
-    })?;
-    Ok(hasher.finalize())
+        let within = |place: u64| place.saturating_sub(at).min(piece);
+        let (from, to) = (within(range.start), within(range.end));
+        chunks.each(memory, offset + from, to - from, |chunk| checksum.add(chunk));
+        at += piece;
+        Ok(at < range.end)
+    })
 }
 
 /// Copies the start of a frame's payload.

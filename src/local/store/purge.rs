@@ -3,7 +3,7 @@
 use super::super::format;
 use super::super::memory::Memory;
 use super::frame::Record;
-use super::payload::{checksum_now, measure};
+use super::payload::{checksum_now, length_of_first};
 use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Fault, Result, Store, damaged};
@@ -109,11 +109,11 @@ impl<M: Memory> Transaction<'_, M> {
     /// # Errors
     /// When the units of the payload are not to be found: whose they are is not known then.
     fn is_whole(&self, unit: u32, record: &Record) -> Result<bool> {
-        if checksum_now(self.memory, unit, record)? != record.checksum() {
+        if checksum_now(self.memory, unit, record, record.length())? != record.checksum() {
             return Ok(false);
         }
-        match measure(self.memory, unit, record, record.count().into()) {
-            Ok((length, _)) => Ok(length == record.length()),
+        match length_of_first(self.memory, unit, record, record.count().into()) {
+            Ok(length) => Ok(length == record.length()),
             Err(fault) if matches!(*fault, Fault::Damaged { field: "message count", .. }) => Ok(false),
             Err(fault) => Err(fault),
         }

@@ -1,9 +1,9 @@
 //! Putting: a run of messages becomes one ready frame at the end of the order.
 
+use super::super::checksum;
 use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::destination::Destination;
-use super::payload;
 use super::sleepers::{self, Wake};
 use super::transaction::Transaction;
 use super::{Fault, RESERVED_UNITS, Result, Store, damaged};
@@ -86,7 +86,7 @@ impl<M: Memory> Store<M> {
         record.set_last_unit(last);
         record.set_count(fits.count() as u32);
         record.set_length(fits.bytes().len() as u64);
-        record.set_checksum(payload::checksum(fits.bytes()));
+        record.set_checksum(checksum::of(fits.bytes()));
         transaction.append_new(unit, destination, now)?;
         transaction.commit()?;
         Ok(Put::Done(fits.count()))

@@ -3,7 +3,7 @@
 use super::super::format;
 use super::super::memory::Memory;
 use super::ending::After;
-use super::payload::measure;
+use super::payload::{checksum_of_rest, length_of_first};
 use super::sleepers::Wake;
 use super::take::Lease;
 use super::transaction::Transaction;
@@ -81,8 +81,9 @@ impl<M: Memory> Transaction<'_, M> {
         }
         if finished > 0 {
             let record = *record;
-            let (length, checksum) = measure(self.memory, lease.unit, &record, finished)?;
-            self.advance(lease.unit, finished, length, checksum)?;
+            let length = length_of_first(self.memory, lease.unit, &record, finished)?;
+            let rest = checksum_of_rest(self.memory, lease.unit, &record, length)?;
+            self.advance(lease.unit, finished, length, rest)?;
             self.subtract(format::LEASED, finished)?;
             self.subtract(format::MESSAGE_BYTES, length - finished)?;
         }

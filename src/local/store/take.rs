@@ -5,7 +5,7 @@ use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::frame::{Record, State};
 use super::owners::Identity;
-use super::payload::{self, checksum_now, checksum_of_rest, copy_payload, measure};
+use super::payload::{self, checksum_now, checksum_of_rest, copy_payload, length_of_first};
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::tree::Tree;
@@ -225,10 +225,11 @@ impl<M: Memory> Transaction<'_, M> {
     fn split_first(&mut self, unit: u32, count: u64) -> Result<Option<u32>> {
         let whole = *self.record("first ready", unit)?;
         // The part gets a checksum of its own from what its payload is now, which must be what was put.
-        if checksum_now(self.memory, unit, &whole)? != whole.checksum() {
+        if checksum_now(self.memory, unit, &whole, whole.length())? != whole.checksum() {
             return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
         }
-        let (length, checksum) = measure(self.memory, unit, &whole, count)?;
+        let length = length_of_first(self.memory, unit, &whole, count)?;
+        let rest_checksum = checksum_of_rest(self.memory, unit, &whole, length)?;
         let boundary_offset = u64::from(whole.skip()) + length;
         let fits_inline = length <= format::INLINE_BYTES;
         let shares_unit = !fits_inline && boundary_offset % format::UNIT != 0;
@@ -239,7 +240,7 @@ impl<M: Memory> Transaction<'_, M> {
         let mut part = whole;
         part.set_count(count as u32);
         part.set_length(length);
-        part.set_checksum(checksum);
+        part.set_checksum(checksum_now(self.memory, unit, &whole, length)?);
 
         if fits_inline {
             let mut payload = [0; format::INLINE_BYTES as usize];
@@ -248,7 +249,7 @@ impl<M: Memory> Transaction<'_, M> {
             part.set_first_unit(0);
             part.set_last_unit(0);
             part.set_skip(0);
-            self.advance(unit, count, length, checksum)?;
+            self.advance(unit, count, length, rest_checksum)?;
         } else {
             // The part keeps the leading units, the shared one included; the rest gets a copy of that.
             let mut last = 0;
@@ -279,16 +280,16 @@ impl<M: Memory> Transaction<'_, M> {
             rest.set_first_unit(rest_first);
             rest.set_last_unit(rest_last);
             rest.set_skip((boundary_offset % format::UNIT) as u32);
-            rest.drop_messages(count, length, checksum);
+            rest.drop_messages(count, length, rest_checksum);
             self.note_payload(unit);
         }
         *self.new_record(part_unit) = part;
         Ok(Some(part_unit))
     }
 
-    /// Drops the first `count` messages, `length` bytes with that checksum, from the frame in `unit`,
+    /// Drops the first `count` messages, `length` bytes, from the frame in `unit`, the rest of which has that checksum,
     /// and frees the units that held nothing else.
-    pub(super) fn advance(&mut self, unit: u32, count: u64, length: u64, checksum: u32) -> Result<()> {
+    pub(super) fn advance(&mut self, unit: u32, count: u64, length: u64, rest_checksum: u32) -> Result<()> {
         let mut record = *self.record("first ready", unit)?;
         let skip = u64::from(record.skip()) + length;
         if record.is_inline() {
@@ -306,17 +307,17 @@ impl<M: Memory> Transaction<'_, M> {
             }
             record.set_skip((skip % format::UNIT) as u32);
         }
-        record.drop_messages(count, length, checksum);
+        record.drop_messages(count, length, rest_checksum);
         *self.record("first ready", unit)? = record;
         Ok(())
     }
 }
 
 impl Record {
-    fn drop_messages(&mut self, count: u64, length: u64, checksum: u32) {
+    fn drop_messages(&mut self, count: u64, length: u64, rest_checksum: u32) {
         self.set_first_id(self.first_id() + count);
         self.set_count(self.count() - count as u32);
         self.set_length(self.length() - length);
-        self.set_checksum(checksum_of_rest(self.checksum(), checksum, self.length()));
+        self.set_checksum(rest_checksum);
     }
 }

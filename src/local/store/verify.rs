@@ -3,6 +3,7 @@
 //! What is verified is the state in which the next process will find the queue: with the change that was
 //! committed and not applied, if there is one.
 
+use super::super::checksum::Checksum;
 use super::super::format::{self, FIRST_UNIT, OWNER_ENTRIES, OWNERS_HIGH, OWNERS_LOW, READY_FIRST, Stamp, state};
 use super::super::memory::ReadMemory;
 use super::below::Below;
@@ -370,17 +371,17 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
 
     fn check_payload(&self, unit: u32, record: &Record) -> Result<()> {
         let delimiter = record.framing().delimiter();
-        let (mut hasher, mut ends, mut last) = (crc32fast::Hasher::new(), 0_u64, None);
+        let (mut checksum, mut ends, mut last) = (Checksum::of_length(record.length()), 0_u64, None);
         let mut chunks = Chunks::new();
         each_piece(self.view, unit, record, |offset, length| {
             chunks.each(self.view, offset, length, |chunk| {
-                hasher.update(chunk);
+                checksum.add(chunk);
                 last = chunk.last().copied();
                 ends += delimiter.map_or(0, |delimiter| count_delimiters(chunk, delimiter));
             });
             Ok(true)
         })?;
-        if hasher.finalize() != record.checksum() {
+        if checksum.finish() != record.checksum() {
             return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
         }
         if delimiter.is_some() && (ends != u64::from(record.count()) || last != delimiter) {

@@ -251,8 +251,8 @@ fn bases(queues: &Queues) -> Vec<Vec<u8>> {
 fn made_durable(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[STAMP_FLAGS] |= 1;
-    let checksum = crc32fast::hash(&bytes[..STAMP_CHECKSUM]);
-    bytes[STAMP_CHECKSUM..STAMP_CHECKSUM + 4].copy_from_slice(&checksum.to_ne_bytes());
+    let sum = checksum(&bytes[..STAMP_CHECKSUM]);
+    bytes[STAMP_CHECKSUM..STAMP_CHECKSUM + 4].copy_from_slice(&sum.to_ne_bytes());
     bytes
 }
 
@@ -288,18 +288,16 @@ fn place(edit: &Edit, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         }
         Edit::Byte { offset, value } => return Some((usize::from(*offset), vec![*value])),
         Edit::Checksum => {
-            let checksum = crc32fast::hash(bytes.get(..STAMP_CHECKSUM)?);
-            return Some((STAMP_CHECKSUM, checksum.to_ne_bytes().to_vec()));
+            let sum = checksum(bytes.get(..STAMP_CHECKSUM)?);
+            return Some((STAMP_CHECKSUM, sum.to_ne_bytes().to_vec()));
         }
         Edit::Seal { log } => {
             let start = REDO_LOGS[usize::from(*log) % 2] as usize;
             let word = |offset: usize| Some(u64::from_ne_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?));
             let pairs = start + LOG_PAIRS;
             let end = pairs.checked_add(usize::try_from(word(start)?).ok()?.checked_mul(16)?)?;
-            let mut hasher = crc32fast::Hasher::new();
-            hasher.update(bytes.get(start + LOG_NUMBER..start + LOG_CHECKSUM)?);
-            hasher.update(bytes.get(pairs..end)?);
-            return Some((start + LOG_CHECKSUM, hasher.finalize().to_ne_bytes().to_vec()));
+            let sealed = [bytes.get(start + LOG_NUMBER..start + LOG_CHECKSUM)?, bytes.get(pairs..end)?].concat();
+            return Some((start + LOG_CHECKSUM, checksum(&sealed).to_ne_bytes().to_vec()));
         }
         Edit::Commit => {
             let applied = u32::from_ne_bytes(bytes.get(APPLIED..APPLIED + 4)?.try_into().ok()?);

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
+use twox_hash::XxHash3_64;
 
 /// A directory of queues that is removed at the end.
 pub struct Queues {
@@ -122,3 +123,9 @@ pub const UNIT: usize = 256;
 pub const UNITS_PER_GROUP: usize = 64;
 /// The first unit that is handed out.
 pub const FIRST_UNIT: usize = 65;
+
+/// The checksum of these bytes.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    let shares = bytes.rchunks(4096).map(|block| XxHash3_64::oneshot(block) as u32);
+    shares.zip((1_u32..).step_by(2)).map(|(share, weight)| share.wrapping_mul(weight)).fold(0, u32::wrapping_add)
+}

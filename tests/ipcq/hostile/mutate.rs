@@ -6,6 +6,7 @@ use ipcq::local::{
     CONTROL_FIELDS, Field, HOT_FIELDS, LOG_FIELDS, OWNER_FIELDS, RECORD_FIELDS, REDO_LOGS, STAMP_FIELDS,
 };
 use std::fmt;
+use twox_hash::XxHash3_64;
 
 /// Bytes in a unit; see ipcq-segment(5), as for all numbers here.
 pub(super) const UNIT: u64 = 256;
@@ -145,7 +146,7 @@ impl Mutated {
         }
         self.change(offset, &new[..bytes], &name);
         if matches!(site, Site::Stamp(field) if field.offset != STAMP_CHECKSUM) && random.below(2) == 0 {
-            let checksum = crc32fast::hash(&self.bytes[..STAMP_CHECKSUM as usize]);
+            let checksum = XxHash3_64::oneshot(&self.bytes[..STAMP_CHECKSUM as usize]) as u32;
             self.change(STAMP_CHECKSUM, &checksum.to_ne_bytes(), "stamp checksum");
         }
         Some((offset as usize, bytes))

@@ -122,7 +122,7 @@ fn mutate(memory: &mut TestMemory, site: Site, random: &mut Random) {
     let new = near(u64::from_ne_bytes(word), any_unit(memory, random), random);
     memory.bytes[offset as usize..(offset + bytes) as usize].copy_from_slice(&new.to_ne_bytes()[..bytes as usize]);
     if matches!(site, Site::Stamp(_)) && random.below(2) == 0 {
-        let checksum = crc32fast::hash(&memory.bytes[..format::STAMP_CHECKSUM as usize]);
+        let checksum = crate::local::checksum::of(&memory.bytes[..format::STAMP_CHECKSUM as usize]);
         memory.store32(format::STAMP_CHECKSUM, checksum);
     }
 }
