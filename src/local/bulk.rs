@@ -1,4 +1,4 @@
-//! Putting in bulk: input is read straight into the segment, as long as nothing is in the way.
+//! Putting in bulk: input is read into a cache and copied into the segment from there, as long as nothing is in the way.
 //!
 //! What is not as simple as it mostly is (a full queue, input that trickles, a lock that is not to be had) is left to
 //! an ordinary put, and so are its waits and its errors.
@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::queue::{BULK, Input};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd;
+use std::io;
 use std::time::Instant;
 
 /// The most bytes that are read at once: they fit a processor's cache.
@@ -17,9 +19,6 @@ const MOST: u64 = 256 << 10;
 const LEAST: u64 = 2 * BULK;
 /// The most bytes of an unfinished message before what is read; there is space for a read in bulk behind them.
 const LONGEST_REST: u64 = LEAST - BULK;
-/// Whole pages of a file that go to the start of a cache line are copied line by line: a twentieth faster.
-const PAGE: u64 = 4096;
-const CACHE_LINE: u64 = 64;
 /// A queue of so many times this is not filled by what is on its way into it.
 const SMALL: u64 = 16;
 
@@ -37,62 +36,52 @@ impl LocalQueue {
         }
         let mut borrowed = self.borrow()?;
         while let Some(loan) = borrowed {
-            let unfinished = rest.len() as u64;
-            if unfinished > LONGEST_REST {
+            if rest.len() as u64 > LONGEST_REST {
                 self.give_back(&loan)?;
                 break;
             }
-            let behind = unfinished.next_multiple_of(CACHE_LINE);
-            let start = behind - unfinished;
-            self.store.fill(&loan, start, rest);
-            let got = self.read_behind(&loan, behind, input)?;
-            let end = behind + got;
-            let filled = if got >= BULK { self.store.examine(&loan, start, end, input.framing) } else { None };
-            let tail = filled.map_or(start, |filled| filled.end());
-            // What was lent is no longer ours once it is put.
-            rest.clear();
-            self.store.copy_lent(&loan, tail, end, rest);
-            let next = (2 * got).clamp(LEAST, MOST);
-            let done = filled.map(|filled| self.put_filled(&loan, &filled, next)).transpose()?.flatten();
-            let (Some(filled), Some(next)) = (filled, done) else {
-                if tail > start {
-                    rest.clear();
-                    self.store.copy_lent(&loan, start, end, rest);
+            let got = match self.read_behind(rest, loan.space() as usize, input) {
+                Ok(got) => got,
+                Err(error) => {
+                    self.give_back(&loan)?;
+                    return Err(error);
                 }
+            };
+            let end = rest.len() + got;
+            let is_enough = got as u64 >= BULK;
+            let filled = is_enough.then(|| self.store.fill(&loan, &self.intake[..end], input.framing)).flatten();
+            let next = (2 * got as u64).clamp(LEAST, MOST);
+            let done = filled.map(|filled| self.put_filled(&loan, &filled, next)).transpose()?.flatten();
+            let length = done.as_ref().and(filled).map_or(0, |filled| filled.length);
+            rest.clear();
+            rest.extend_from_slice(&self.intake[length as usize..end]);
+            let (Some(filled), Some(next)) = (filled, done) else {
                 self.give_back(&loan)?;
                 break;
             };
             put += filled.count;
-            self.let_consumers_keep_up(end - start);
+            self.let_consumers_keep_up(length);
             borrowed = next;
         }
         Ok(put)
     }
 
-    /// Reads what there is into `loan` from its byte `start` on, without waiting. Returns the number of bytes.
-    fn read_behind(&mut self, loan: &Loan, start: u64, input: Input<'_>) -> Result<u64> {
-        let pages = loan.space().saturating_sub(start) / PAGE;
-        let pieces: Vec<_> = loan.pieces(start, start + pages * PAGE).collect();
+    /// Copies `rest` into the intake and reads what there is to behind it, without waiting, so that all fits `space`
+    /// bytes. Returns how many bytes were read.
+    fn read_behind(&mut self, rest: &[u8], space: usize, input: Input<'_>) -> Result<usize> {
+        self.intake.resize(MOST as usize, 0);
+        self.intake[..rest.len()].copy_from_slice(rest);
         loop {
             // What blocks is waited for without anything lent.
             let more = poll(&mut [PollFd::new(input.descriptor, PollFlags::POLLIN)], PollTimeout::ZERO);
             if more.is_ok_and(|ready| ready == 0) {
                 return Ok(0);
             }
-            match self.store.memory().read_into(input.descriptor, &pieces) {
-                Ok(got) => return Ok(got as u64),
-                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                    Some(Errno::EINTR) => {}
-                    Some(Errno::EAGAIN) => return Ok(0),
-                    errno => {
-                        if errno == Some(Errno::EFAULT) {
-                            // The file may have been truncated.
-                            self.file_checked = None;
-                        }
-                        self.give_back(loan)?;
-                        return Err(Error::io(format!("read {}", input.name), error));
-                    }
-                },
+            match unistd::read(input.descriptor, &mut self.intake[rest.len()..space]) {
+                Ok(got) => return Ok(got),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(0),
+                Err(errno) => return Err(Error::io(format!("read {}", input.name), io::Error::from(errno))),
             }
         }
     }

@@ -83,11 +83,10 @@ impl Checksum {
     pub(crate) fn add_blocks(&mut self, bytes: &[u8]) -> usize {
         let mut added = 0;
         while self.left > 0 && bytes.len() - added >= self.next_block() {
-            let block = self.next_block();
-            self.left -= block as u64;
-            let place = self.behind + self.left / BLOCK as u64;
-            self.sum = self.sum.wrapping_add(share(&bytes[added..added + block], place));
-            added += block;
+            let block = &bytes[added..added + self.next_block()];
+            self.left -= block.len() as u64;
+            self.sum = self.sum.wrapping_add(share(block, self.behind + self.left / BLOCK as u64));
+            added += block.len();
         }
         added
     }

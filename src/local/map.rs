@@ -9,13 +9,11 @@ use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::{Memory, ReadMemory};
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
-use nix::libc;
 use nix::sys::mman::{MRemapFlags, MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mremap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -130,29 +128,6 @@ impl Map {
 
     fn contains(&self, offset: u64, bytes: u64) -> bool {
         offset.checked_add(bytes).is_some_and(|end| end <= self.length)
-    }
-
-    /// Reads from `input` into these pieces of the segment, offsets and lengths in bytes, which must be nobody's but the
-    /// caller's. Returns the number of bytes; 0 at the end of `input`.
-    ///
-    /// # Errors
-    /// Those of readv(2).
-    pub(crate) fn read_into(&self, input: BorrowedFd<'_>, pieces: &[(u64, u64)]) -> io::Result<usize> {
-        if self.is_private() || !pieces.iter().all(|(offset, length)| self.contains(*offset, *length)) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let places: Vec<libc::iovec> = pieces
-            .iter()
-            .take(libc::UIO_MAXIOV as usize)
-            .map(|(offset, length)| libc::iovec {
-                iov_base: self.base.as_ptr().wrapping_add(*offset as usize).cast(),
-                iov_len: *length as usize,
-            })
-            .collect();
-        // SAFETY: all places are inside the mapping and the file. The kernel stores to them as any other process that
-        // has mapped the file might: no reference into them exists. A page that is no more is the error EFAULT.
-        let got = unsafe { libc::readv(input.as_raw_fd(), places.as_ptr(), places.len() as libc::c_int) };
-        usize::try_from(got).map_err(|_| io::Error::last_os_error())
     }
 
     /// Maps as much as the file has now, which must be up to `end`.
@@ -323,6 +298,29 @@ impl Memory for Map {
         std::sync::atomic::fence(Ordering::Release);
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn write_past_caches(&mut self, offset: u64, bytes: &[u8]) {
+        use std::arch::x86_64::{_mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+        self.note_store();
+        if !offset.is_multiple_of(CACHE_LINE as u64) || !self.contains(offset, bytes.len() as u64) {
+            return self.write(offset, bytes);
+        }
+        let (lines, rest) = bytes.as_chunks::<CACHE_LINE>();
+        for (to, line) in (offset..).step_by(CACHE_LINE).zip(lines) {
+            // SAFETY: as in `write`, and the target starts a line, so that each quarter of it is aligned.
+            unsafe {
+                let to = self.base.as_ptr().add(to as usize);
+                for quarter in (0..CACHE_LINE).step_by(16) {
+                    let bytes = _mm_loadu_si128(line.as_ptr().add(quarter).cast());
+                    _mm_stream_si128(to.add(quarter).cast(), bytes);
+                }
+            }
+        }
+        // SAFETY: every such processor has the instruction. It keeps these stores before the ones that publish them.
+        unsafe { _mm_sfence() };
+        self.write(offset + (bytes.len() - rest.len()) as u64, rest);
+    }
+
     fn wake(&mut self, offset: u64, count: u32) -> u32 {
         if self.is_private() {
             return 0;
@@ -395,5 +393,38 @@ impl Memory for Map {
         if self.file.set_len(from).is_ok() {
             self.length = self.length.min(from);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_past_the_caches_arrives_wherever_it_starts_and_ends() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(GROUP).unwrap();
+        let mut map = Map::new(file).unwrap();
+        for (offset, length) in (0..300).flat_map(|length| [(256, length), (GROUP - length, length), (8, length)]) {
+            let bytes: Vec<u8> = (0..length).map(|at| (at + length) as u8 | 1).collect();
+            map.write(0, &[0; GROUP as usize]);
+            map.write_past_caches(offset, &bytes);
+            let mut all = vec![0; GROUP as usize];
+            map.read(0, &mut all);
+            let start = offset as usize;
+            assert_eq!(all[start..start + bytes.len()], bytes, "{length} bytes at {offset}");
+            assert!(all[..start].iter().chain(&all[start + bytes.len()..]).all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_where_the_file_ends() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(GROUP).unwrap();
+        let mut map = Map::new(file).unwrap();
+        map.write_past_caches(GROUP - 64, &[1; 65]);
+        let mut end = [0; 64];
+        map.read(GROUP - 64, &mut end);
+        assert_eq!(end, [0; 64]);
     }
 }

@@ -58,6 +58,11 @@ pub(crate) trait Memory: ReadMemory {
     }
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
+    /// The same for many bytes that another processor is to read next: they go past the caches, if they can. To store to
+    /// what that one has read before takes up to four times as long, as it has to give up each line of it.
+    fn write_past_caches(&mut self, offset: u64, bytes: &[u8]) {
+        self.write(offset, bytes);
+    }
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.
     fn wake(&mut self, offset: u64, count: u32) -> u32;
     /// Forgets what was stored, if that was for us alone, and sees what others have stored meanwhile.

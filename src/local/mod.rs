@@ -68,6 +68,8 @@ pub struct LocalQueue {
     owner: Option<u32>,
     leases: Vec<Lease>,
     frames: Vec<Frame>,
+    /// Input on its way into the segment.
+    intake: Vec<u8>,
     /// The next take ends the leases first: so many of their messages were delivered.
     delivered: Option<u64>,
     /// When dead owners were last looked for.

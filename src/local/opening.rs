@@ -113,6 +113,7 @@ impl LocalQueue {
             store: Store::new(map, stamp),
             owner: None,
             leases: Vec::new(),
+            intake: Vec::new(),
             frames: Vec::new(),
             delivered: None,
             owners_checked: None,

@@ -5,8 +5,6 @@ use super::super::memory::ReadMemory;
 
 /// Bytes: units that lie together are seldom more than those of a group, and are looked at in one.
 const LENGTH: u64 = UNIT * UNITS_PER_GROUP as u64;
-/// The same where something is searched from the end, which is mostly near.
-const END: u64 = LENGTH / 8;
 
 /// Where the copies are made, one after the other.
 pub(super) struct Chunks(Vec<u8>);
@@ -21,12 +19,6 @@ impl Chunks {
         for at in (0..length).step_by(LENGTH as usize) {
             look(self.copy(memory, offset + at, length - at));
         }
-    }
-
-    /// A copy of the last of the `length` bytes at `offset`: of all, if they are few.
-    pub(super) fn copy_end<M: ReadMemory>(&mut self, memory: &M, offset: u64, length: u64) -> &[u8] {
-        let skipped = length.saturating_sub(END);
-        self.copy(memory, offset + skipped, length - skipped)
     }
 
     /// A copy of the first of the `length` bytes at `offset`: of all, if they fit.

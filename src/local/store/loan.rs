@@ -1,12 +1,11 @@
 //! Units lent to a producer: it fills them without the lock, and when they hold messages they become a frame.
 //!
-//! So bulk input is read straight into the segment, and nobody is kept out while it is copied and checksummed. The
-//! entry of the owner says which units it has; if it dies they are free again.
+//! So nobody is kept out while bulk input is copied, and its checksum is made on the way. The entry of the owner says
+//! which units it has; if it dies they are free again.
 
 use super::super::checksum::Checksum;
 use super::super::format::{self, OWNER_LENT, Stamp, UNIT};
 use super::super::memory::Memory;
-use super::chunks::Chunks;
 use super::destination::Destination;
 use super::frame::Record;
 use super::halves::{join, split};
@@ -41,19 +40,10 @@ struct Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Filled {
     framing: Framing,
-    /// Where the first one starts, in bytes: less than a unit.
-    start: u64,
     pub(crate) count: u64,
     /// Bytes, delimiters included.
-    length: u64,
+    pub(crate) length: u64,
     checksum: u32,
-}
-
-impl Filled {
-    /// Where they end, in bytes from the start of the loan.
-    pub(crate) fn end(&self) -> u64 {
-        self.start + self.length
-    }
 }
 
 impl Loan {
@@ -62,18 +52,16 @@ impl Loan {
         (self.chain.units - 1) * UNIT
     }
 
-    /// Its pieces, offsets and lengths in bytes, but for the first `from` bytes and those from `to` on.
-    pub(crate) fn pieces(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (u64, u64)> {
-        self.pieces.iter().filter_map(move |&Piece { position, offset, length }| {
-            let within = |place: u64| place.saturating_sub(position).min(length);
-            let (start, end) = (within(from), within(to));
-            (start < end).then_some((offset + start, end - start))
-        })
+    /// Its pieces, offsets and lengths in bytes, as far as the first `bytes` are in them.
+    fn pieces(&self, bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+        let started = self.pieces.iter().take_while(move |piece| piece.position < bytes);
+        started.map(move |piece| (piece.offset, piece.length.min(bytes - piece.position)))
     }
 
     /// The unit that has the byte at `position`.
     fn unit_of(&self, position: u64) -> u32 {
-        self.pieces(position, position + 1).next().map_or(0, |(offset, _)| (offset / UNIT) as u32)
+        let last = self.pieces(position + 1).last();
+        last.map_or(0, |(offset, length)| ((offset + length - 1) / UNIT) as u32)
     }
 }
 
@@ -109,7 +97,6 @@ impl<M: Memory> Store<M> {
         let mut record = Record::EMPTY;
         record.begin(filled.framing, false);
         record.set_count(u32::try_from(filled.count).unwrap_or(u32::MAX));
-        record.set_skip(filled.start as u32);
         record.set_length(filled.length);
         record.set_checksum(filled.checksum);
         let (capacity, max_items) = (self.stamp.capacity, self.stamp.max_items);
@@ -127,7 +114,7 @@ impl<M: Memory> Store<M> {
         // First, while the links of free units are as they were.
         let next = transaction.allocate_loan(owner, next)?;
         record.set_first_unit(transaction.link(chain.first)?);
-        record.set_last_unit(loan.unit_of(filled.end() - 1));
+        record.set_last_unit(loan.unit_of(filled.length - 1));
         let surplus = (chain.units - 1).saturating_sub(record.payload_units());
         if surplus > 0 {
             let first = transaction.link(record.last_unit())?;
@@ -151,54 +138,23 @@ impl<M: Memory> Store<M> {
         transaction.commit()
     }
 
-    /// Copies `bytes` into `loan`, from its byte `start` on.
-    pub(crate) fn fill(&mut self, loan: &Loan, start: u64, bytes: &[u8]) {
-        let mut left = bytes;
-        for (offset, length) in loan.pieces(start, start + bytes.len() as u64) {
+    /// Copies the whole messages that `bytes` starts with into `loan`, as many as fit, if there is one.
+    pub(crate) fn fill(&mut self, loan: &Loan, bytes: &[u8], framing: Framing) -> Option<Filled> {
+        let delimiter = framing.delimiter()?;
+        let fitting = &bytes[..bytes.len().min(loan.space() as usize)];
+        let messages = &bytes[..memchr::memrchr(delimiter, fitting)? + 1];
+        let length = messages.len() as u64;
+        let (mut count, mut checksum) = (0, Checksum::of_length(length));
+        let (mut left, mut checked) = (messages, 0);
+        for (offset, length) in loan.pieces(length) {
             let (piece, rest) = left.split_at(length as usize);
-            self.memory.write(offset, piece);
+            // First what takes them out of a far cache, then what looks at them again.
+            self.memory.write_past_caches(offset, piece);
+            count += count_delimiters(piece, delimiter);
+            checked += checksum.add_blocks(&messages[checked..messages.len() - rest.len()]);
             left = rest;
         }
-    }
-
-    /// Appends the bytes `from` to `to` of `loan` to `buffer`.
-    pub(crate) fn copy_lent(&self, loan: &Loan, from: u64, to: u64, buffer: &mut Vec<u8>) {
-        for (offset, length) in loan.pieces(from, to) {
-            self.memory.append(offset, length, buffer);
-        }
-    }
-
-    /// The whole messages in the bytes from `start`, which is in the first unit, to `end` of `loan`, if there is one.
-    pub(crate) fn examine(&self, loan: &Loan, start: u64, end: u64, framing: Framing) -> Option<Filled> {
-        let delimiter = framing.delimiter()?;
-        let end = end - self.after_last(loan, start, end, delimiter)?;
-        let (mut count, mut checksum) = (0, Checksum::of_length(end - start));
-        let mut chunks = Chunks::new();
-        for (offset, length) in loan.pieces(start, end) {
-            chunks.each(&self.memory, offset, length, |chunk| {
-                count += count_delimiters(chunk, delimiter);
-                checksum.add(chunk);
-            });
-        }
-        // Somebody may scribble over it meanwhile.
-        (count > 0).then(|| Filled { framing, start, count, length: end - start, checksum: checksum.finish() })
-    }
-
-    /// Bytes after the last delimiter in those from `start` to `end` of `loan`.
-    fn after_last(&self, loan: &Loan, start: u64, end: u64, delimiter: u8) -> Option<u64> {
-        let (mut after, mut chunks) = (0, Chunks::new());
-        for (offset, length) in loan.pieces(start, end).rev() {
-            let mut left = length;
-            while left > 0 {
-                let chunk = chunks.copy_end(&self.memory, offset, left);
-                left -= chunk.len() as u64;
-                match memchr::memrchr(delimiter, chunk) {
-                    Some(place) => return Some(after + (chunk.len() - 1 - place) as u64),
-                    None => after += chunk.len() as u64,
-                }
-            }
-        }
-        None
+        Some(Filled { framing, count, length, checksum: checksum.finish() })
     }
 }
 

@@ -273,10 +273,7 @@ fn work(store: &mut Store<TestMemory>, start: &Start, bodies: &Bodies, random: &
 }
 
 fn put_lent(store: &mut Store<TestMemory>, loan: &Loan, body: &[u8], clock: u64) -> bool {
-    let start = body.len() as u64 % format::UNIT;
-    store.fill(loan, start, body);
-    let end = loan.space().min(start + body.len() as u64);
-    match store.examine(loan, start, end, Framing::Nul) {
+    match store.fill(loan, body, Framing::Nul) {
         Some(filled) => done(store.put_lent(loan, &filled, 500, clock)),
         None => true,
     }
