@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use nix::libc;
-use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu};
 use nix::unistd::Pid;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,6 +39,17 @@ static SEVERAL_PROCESSORS: LazyLock<bool> = LazyLock::new(|| {
 /// Whether what this process wakes may run beside it, on another processor.
 pub(crate) fn has_other_processors() -> bool {
     *SEVERAL_PROCESSORS
+}
+
+/// Whether a process that was last on that processor, if it is known, would run beside this one if it is woken. The
+/// kernel may put the two on the same one for a second.
+pub(crate) fn runs_beside(last: Option<u32>) -> bool {
+    has_other_processors() && (last.is_none() || last != processor())
+}
+
+/// The number of the processor that this process is on at the moment, if that is to be known.
+pub(crate) fn processor() -> Option<u32> {
+    sched_getcpu().ok().and_then(|number| number.try_into().ok())
 }
 
 /// Tries something again and again for a moment, for at most `patience`, if there is another processor on which

@@ -112,6 +112,7 @@ fields! {
         RECENT_WAKE "recent wake" 208, 4;
         RECENT_WAITERS "recent waiters" 212, 4;
         RECEIVER "receiver" 216, 4;
+        RECEIVER_PROCESSOR "receiver processor" 220, 4;
         TAKEN_AT "taken at" 224, 8;
         SPACE_WAKE "space wake" 256, 4;
         SPACE_WAITERS "space waiters" 260, 4;

@@ -6,6 +6,7 @@ use super::lock_holders::Locker;
 use crate::wait;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sched::sched_yield;
 use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long those who only look try before they find out who has locked a queue: an operation takes less.
 const A_MOMENT: Duration = Duration::from_micros(500);
+
+/// How long others hold the lock for most of what they do.
+const USUAL_HOLD: Duration = Duration::from_micros(3);
 
 /// How long others hold the lock while they work; who holds it longer has lost the processor. Being put to sleep and
 /// woken takes longer than most holds, and whoever unlocks has to do the waking.
@@ -37,9 +41,14 @@ pub(super) fn acquire(file: &File, deadline: Option<Instant>) -> io::Result<bool
 /// Locks `file`, which somebody else has locked.
 #[cold]
 fn wait_for(file: &File, deadline: Option<Instant>) -> io::Result<bool> {
-    let tried_again = wait::spin_until(LONGEST_HOLD, || match try_acquire(file) {
+    let attempt = || match try_acquire(file) {
         Ok(false) => None,
         locked_or_failed => Some(locked_or_failed),
+    };
+    let tried_again = wait::spin_until(USUAL_HOLD, attempt).or_else(|| {
+        // Whoever holds it may have woken us, and have lost its processor to us.
+        let _ = sched_yield();
+        wait::spin_until(LONGEST_HOLD, attempt)
     });
     if let Some(locked) = tried_again {
         return locked;

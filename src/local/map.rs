@@ -34,6 +34,16 @@ pub(crate) struct Map {
     length: u64,
     file: File,
     stores: Stores,
+    wakes: Wakes,
+}
+
+/// When somebody is woken.
+#[derive(Debug, Default)]
+enum Wakes {
+    #[default]
+    AtOnce,
+    /// Later: those who sleep on these words, and so many of them.
+    PutOff(Vec<(u64, u32)>),
 }
 
 /// Where what is stored goes.
@@ -57,7 +67,7 @@ impl Map {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let (base, mapped) = generously(length, |bytes| map(&file, bytes, access, MapFlags::MAP_SHARED))?;
-        Ok(Map { base, mapped, length, file, stores: Stores::Shared })
+        Ok(Map { base, mapped, length, file, stores: Stores::Shared, wakes: Wakes::AtOnce })
     }
 
     /// Maps `file`, which need not be writable, so that what is stored changes nothing in it, nor wakes anybody.
@@ -76,6 +86,7 @@ impl Map {
             length,
             file,
             stores: Stores::Private { any: false },
+            wakes: Wakes::AtOnce,
         })
     }
 
@@ -87,7 +98,7 @@ impl Map {
         let length = file.metadata()?.len().min(LARGEST_SEGMENT);
         let mapped = length.max(GROUP);
         let base = map(file, mapped, ProtFlags::PROT_READ, MapFlags::MAP_SHARED)?;
-        Ok(Map { base, mapped, length, file: file.try_clone()?, stores: Stores::Shared })
+        Ok(Map { base, mapped, length, file: file.try_clone()?, stores: Stores::Shared, wakes: Wakes::AtOnce })
     }
 
     /// Has the processor fetch the bytes from `from` on, which are about to be changed, while the caller does something
@@ -148,6 +159,20 @@ impl Map {
         }
         self.length = length;
         Ok(())
+    }
+
+    /// From now on nobody is woken until [`Map::wake_those_put_off`] is called.
+    pub(crate) fn put_off_wakes(&mut self) {
+        self.wakes = Wakes::PutOff(Vec::new());
+    }
+
+    /// Wakes all who would have been woken since.
+    pub(crate) fn wake_those_put_off(&mut self) {
+        if let Wakes::PutOff(wakes) = std::mem::take(&mut self.wakes) {
+            for (offset, count) in wakes {
+                self.wake(offset, count);
+            }
+        }
     }
 
     fn note_store(&mut self) {
@@ -324,6 +349,11 @@ impl Memory for Map {
     fn wake(&mut self, offset: u64, count: u32) -> u32 {
         if self.is_private() {
             return 0;
+        }
+        if let Wakes::PutOff(wakes) = &mut self.wakes {
+            wakes.push((offset, count));
+            // Whoever sleeps there is as good as awake.
+            return count;
         }
         self.atomic32(offset).map_or(0, |word| wait::wake(word, count))
     }

@@ -22,11 +22,25 @@ impl LocalQueue {
         let mut left = *run;
         // To be woken takes longer than a put. A receiver that nothing is going to be delivered to is left for the put to
         // wake: one that was called before does not count as woken, and another one would be, in vain.
-        let mut receiver =
-            if self.puts_before_delivery == 0 { self.store.wake_ahead(wait::has_other_processors) } else { None };
+        let (mut receiver, mut beside) = (None, true);
+        if self.puts_before_delivery == 0 {
+            receiver = self.store.wake_ahead(|last| {
+                beside = wait::runs_beside(last);
+                beside
+            });
+        }
         while left.count() > 0 {
             let in_time = deadline.is_none_or(|deadline| deadline > Instant::now());
-            let put = match self.locked(deadline, |queue| queue.put_locked(&left, together, in_time, receiver.take())) {
+            if !beside {
+                // Whoever is woken before we have unlocked takes our processor, and finds the queue locked. If we die before
+                // we have woken it, it looks again by itself.
+                self.store.memory_mut().put_off_wakes();
+            }
+            let put = self.locked(deadline, |queue| queue.put_locked(&left, together, in_time, receiver.take()));
+            if !beside {
+                self.store.memory_mut().wake_those_put_off();
+            }
+            let put = match put {
                 // There was no room for all at first, and there is no more time now.
                 Err(Error::LockTimeout { .. }) if left.count() < run.count() => break,
                 put => put?,

@@ -77,7 +77,7 @@ impl LocalQueue {
 
     /// Becomes the receiver, if nobody else is.
     pub(super) fn become_receiver(&mut self) -> bool {
-        self.receiver = self.owner.and_then(|owner| self.store.become_receiver(owner));
+        self.receiver = self.owner.and_then(|owner| self.store.become_receiver(owner, wait::processor()));
         if let Some(receiver) = self.receiver {
             (self.watched, self.seen) = (format::RECEIVER, receiver.asleep());
         }
@@ -91,7 +91,7 @@ impl LocalQueue {
             return None;
         }
         before.or_else(|| {
-            let calls = self.store.has_receiver() && wait::has_other_processors();
+            let calls = self.store.has_receiver() && wait::runs_beside(self.store.receiver_processor());
             if calls { self.store.call_receiver() } else { None }
         })
     }

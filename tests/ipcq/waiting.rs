@@ -1,6 +1,8 @@
 //! Whoever waits sleeps, wakes at once, and keeps nothing from others.
 
 use crate::harness::{Done, Running, Sandbox, differs, feed, until};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -83,6 +85,32 @@ fn waiters_are_woken_and_do_not_just_look_again_now_and_then() {
         // Without a wake-up it would be nearly the 200 ms after which sleepers look again.
         assert!(times[times.len() / 2] < Duration::from_millis(80), "{arguments} after {command}: {times:?}");
     }
+}
+
+#[test]
+fn on_a_single_processor_waiters_are_woken_as_well() {
+    let this_thread = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this_thread).unwrap();
+    let first = (0..CpuSet::count()).find(|&processor| allowed.is_set(processor).unwrap()).unwrap();
+    let mut single = CpuSet::new();
+    single.set(first).unwrap();
+    // Those who are started now inherit it.
+    sched_setaffinity(this_thread, &single).unwrap();
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        let sandbox = Sandbox::with_queues("jobs");
+        let waiter = sandbox.asleep("get jobs -n 2");
+        sandbox.ok("put jobs a");
+        waiter.until_asleep();
+        sandbox.ok("put jobs b");
+        let start = Instant::now();
+        waiter.ends(0, "a\nb\n");
+        times.push(start.elapsed());
+    }
+    sched_setaffinity(this_thread, &allowed).unwrap();
+    times.sort();
+    // As above.
+    assert!(times[times.len() / 2] < Duration::from_millis(80), "{times:?}");
 }
 
 #[test]

@@ -130,6 +130,11 @@ impl<M: Memory> Store<M> {
         &self.memory
     }
 
+    /// The memory, for when those who wait are woken.
+    pub(crate) fn memory_mut(&mut self) -> &mut M {
+        &mut self.memory
+    }
+
     /// Makes all that the segment says it has accessible.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! before locking, and says in the word when the message is there (`delivery.rs`). Only who holds the lock makes
 //! somebody the receiver or delivers; to call the receiver, or to cease to be it, takes no lock.
 
-use super::super::format::{self, RECEIVER, owner_offset};
+use super::super::format::{self, RECEIVER, RECEIVER_PROCESSOR, owner_offset};
 use super::super::memory::Memory;
 use super::Store;
 
@@ -53,9 +53,9 @@ impl Receiver {
 }
 
 impl<M: Memory> Store<M> {
-    /// Makes the process behind the entry `owner` the receiver, which is about to sleep. `None` if there is one, or if
-    /// the process holds something.
-    pub(crate) fn become_receiver(&mut self, owner: u32) -> Option<Receiver> {
+    /// Makes the process behind the entry `owner` the receiver, which is about to sleep, on `processor` if that is known.
+    /// `None` if there is one, or if the process holds something.
+    pub(crate) fn become_receiver(&mut self, owner: u32, processor: Option<u32>) -> Option<Receiver> {
         let word = self.memory.load32(RECEIVER);
         // Who was delivered to and does not have it yet finds it under the lock.
         let is_free = word & OWNER == 0 || word & DELIVERED != 0;
@@ -65,6 +65,7 @@ impl<M: Memory> Store<M> {
             return None;
         }
         let receiver = Receiver((Receiver::of(word).gone().wrapping_add(NUMBER)) | (owner + 1));
+        self.memory.store32(RECEIVER_PROCESSOR, processor.map_or(0, |number| number.wrapping_add(1)));
         self.memory.store32(RECEIVER, receiver.asleep());
         Some(receiver)
     }
@@ -72,6 +73,11 @@ impl<M: Memory> Store<M> {
     /// Whether there is a receiver.
     pub(crate) fn has_receiver(&self) -> bool {
         self.memory.load32(RECEIVER) & OWNER != 0
+    }
+
+    /// The processor on which the receiver, if there is one, was about to sleep.
+    pub(crate) fn receiver_processor(&self) -> Option<u32> {
+        self.memory.load32(RECEIVER_PROCESSOR).checked_sub(1)
     }
 
     /// Calls the receiver, if there is one, for a message that is about to be put. Needs no lock.

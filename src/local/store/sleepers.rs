@@ -199,16 +199,16 @@ impl<M: Memory> Store<M> {
 
     /// Wakes those whom the put that comes now will wake, so that they are on their way while it is made. No word tells
     /// them that there is something: whoever is here before that has happened goes back to sleep, and is woken by it.
-    /// `beside` says whether they can run beside this process: else they would only come in between. Returns the receiver
-    /// if it was called.
-    pub(crate) fn wake_ahead(&mut self, beside: impl FnOnce() -> bool) -> Option<Receiver> {
+    /// `beside` says whether one that was last on that processor, if it is known, can run beside this process: else it
+    /// would only come in between. Returns the receiver if it was called.
+    pub(crate) fn wake_ahead(&mut self, beside: impl FnOnce(Option<u32>) -> bool) -> Option<Receiver> {
         if self.has_receiver() {
-            return if beside() { self.call_receiver() } else { None };
+            return if beside(self.receiver_processor()) { self.call_receiver() } else { None };
         }
         let sleeping = self.memory.load32(FOR_DATA.waiters);
         // Of many, who is woken depends on who has come by then. A put that waits for a disk takes longer than to be woken.
         let few = sleeping > 0 && !self.has_many_waiters() && self.memory.load32(RECENT.waiters) == 0;
-        if few && !self.stamp.durable && beside() {
+        if few && !self.stamp.durable && beside(None) {
             self.memory.wake(FOR_DATA.futex, sleeping);
         }
         None

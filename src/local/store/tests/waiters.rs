@@ -120,7 +120,7 @@ fn few_sleepers_are_all_woken_whoever_watches() {
 #[test]
 fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
     let mut world = with_sleepers(3, 0);
-    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| true)), [(DATA_WAKE, 3)]);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|_| true)), [(DATA_WAKE, 3)]);
     // Those who came too early sleep again.
     assert_eq!(waiters(&world), 3);
     assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, ALL)]);
@@ -130,15 +130,15 @@ fn few_sleepers_are_woken_ahead_of_a_put_and_once_more_by_it() {
 fn nobody_is_woken_ahead_of_many_nor_on_the_same_processor_nor_where_the_put_waits_for_a_disk() {
     for (others, recent) in [(0, 0), (9, 0), (9, 1), (1, 1)] {
         assert_eq!(
-            woken_by(&mut with_sleepers(others, recent), |store| _ = store.wake_ahead(|| true)),
+            woken_by(&mut with_sleepers(others, recent), |store| _ = store.wake_ahead(|_| true)),
             [],
             "{others}, {recent}"
         );
     }
     let mut world = with_sleepers(1, 0);
-    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| false)), []);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|_| false)), []);
     world.store.stamp.durable = true;
-    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| true)), []);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|_| true)), []);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn who_waits_for_room_or_for_the_end_is_woken_and_where_nobody_does_nothing_is_s
 fn with_receiver(others: u32) -> (World, Receiver) {
     let mut world = with_sleepers(others, 0);
     world.store.start_producing(OWNER, &Identity::resident(1), NOW).unwrap();
-    let receiver = world.store.become_receiver(OWNER).unwrap();
+    let receiver = world.store.become_receiver(OWNER, Some(3)).unwrap();
     (world, receiver)
 }
 
@@ -206,7 +206,11 @@ fn the_receiver_is_woken_ahead_of_a_put_and_nobody_else() {
     for others in [0, 3, 9] {
         let (mut world, receiver) = with_receiver(others);
         let mut called = None;
-        assert_eq!(woken_by(&mut world, |store| called = store.wake_ahead(|| true)), [(RECEIVER, 1)], "{others}");
+        assert_eq!(
+            woken_by(&mut world, |store| called = store.wake_ahead(|last| last == Some(3))),
+            [(RECEIVER, 1)],
+            "{others}"
+        );
         assert_eq!(called, Some(receiver));
         assert_eq!(
             woken_by(&mut world, |store| assert!(store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap())),
@@ -219,7 +223,7 @@ fn the_receiver_is_woken_ahead_of_a_put_and_nobody_else() {
 #[test]
 fn a_receiver_that_is_not_called_is_woken_like_others_and_before_them() {
     let (mut world, receiver) = with_receiver(9);
-    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|| false)), []);
+    assert_eq!(woken_by(&mut world, |store| _ = store.wake_ahead(|last| last != Some(3))), []);
     assert_eq!(woken_by_a_put(&mut world), [(RECEIVER, 1)]);
     assert!(!world.store.cease_to_receive(receiver));
     assert_eq!(woken_by_a_put(&mut world), [(DATA_WAKE, 1)]);
@@ -230,7 +234,7 @@ fn a_receiver_that_is_not_called_is_woken_like_others_and_before_them() {
 #[test]
 fn for_a_message_that_is_taken_back_others_are_woken() {
     let (mut world, receiver) = with_receiver(9);
-    assert_eq!(world.store.wake_ahead(|| true), Some(receiver));
+    assert_eq!(world.store.wake_ahead(|_| true), Some(receiver));
     assert!(world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap());
     assert_eq!(woken_by(&mut world, |store| assert!(store.take_back(receiver).unwrap())), [(DATA_WAKE, 1)]);
     assert!(!world.store.cease_to_receive(receiver), "nothing is there for it any more");
@@ -241,12 +245,12 @@ fn only_a_single_message_that_would_be_the_next_is_delivered() {
     let lines = Run::delimited(b"one\ntwo\n", Framing::Newline);
     let (mut world, receiver) = with_receiver(0);
     assert!(!world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap(), "it was not called");
-    assert_eq!(world.store.wake_ahead(|| true), Some(receiver));
+    assert_eq!(world.store.wake_ahead(|_| true), Some(receiver));
     assert!(!world.store.deliver(&lines, receiver, NOW).unwrap(), "they are two");
     assert_eq!(world.store.put(&lines, true, NOW).unwrap(), Put::Done(2));
-    let newer = world.store.become_receiver(OWNER).unwrap();
+    let newer = world.store.become_receiver(OWNER, Some(3)).unwrap();
     assert_ne!(newer, receiver);
-    assert_eq!(world.store.wake_ahead(|| true), Some(newer));
+    assert_eq!(world.store.wake_ahead(|_| true), Some(newer));
     assert!(!world.store.deliver(&Run::whole(b"one"), newer, NOW).unwrap(), "another is older");
 }
 
@@ -257,7 +261,7 @@ fn what_one_receiver_is_told_no_other_takes_for_its_own() {
     world.store.clear_owner(OWNER).unwrap();
     assert_eq!(world.store.call_receiver(), None, "its entry is somebody else's");
     world.store.start_producing(OWNER, &Identity::resident(2), NOW).unwrap();
-    let receiver = world.store.become_receiver(OWNER).unwrap();
+    let receiver = world.store.become_receiver(OWNER, Some(3)).unwrap();
     assert_eq!(world.store.call_receiver(), Some(receiver));
     assert!(world.store.deliver(&Run::whole(b"one"), receiver, NOW).unwrap());
     assert!(!world.store.cease_to_receive(former));

@@ -241,10 +241,10 @@ impl World {
 
     fn deliver(&mut self, owner: u32, length: u64, comes: bool) {
         let holds_nothing = self.model.state.leased.get(&owner).is_some_and(Vec::is_empty);
-        let receiver = self.store.become_receiver(owner);
+        let receiver = self.store.become_receiver(owner, None);
         assert_eq!(receiver.is_some(), holds_nothing && !self.store.stamp.durable);
         let Some(receiver) = receiver else { return };
-        assert_eq!(self.store.become_receiver(owner), None, "there is one");
+        assert_eq!(self.store.become_receiver(owner, None), None, "there is one");
         assert_eq!(self.store.call_receiver(), Some(receiver));
         let body = vec![b'd'; length as usize];
         let run = Run::whole(&body);
