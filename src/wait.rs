@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use nix::libc;
-use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_yield};
 use nix::unistd::Pid;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -76,6 +76,9 @@ const SHORTEST_PAUSE: u32 = 8;
 /// Turns of a spin between two looks at the clock.
 const SPINS_PER_LOOK: u32 = 64;
 
+/// How long it takes at most to be answered by a process that is awake on another processor.
+const USUAL_ANSWER: Duration = Duration::from_micros(8);
+
 /// Watches for a change without sleeping, for at most `patience`: the other process may answer sooner than a
 /// sleeper can be woken. With one processor to run on it cannot, and this returns at once.
 pub fn spin(watches: &[Watch<'_>], patience: Duration) -> bool {
@@ -87,7 +90,7 @@ pub(crate) fn spin_while(patience: Duration, mut is_so: impl FnMut() -> bool) ->
     if !has_other_processors() {
         return false;
     }
-    let start = Instant::now();
+    let (start, mut has_yielded) = (Instant::now(), false);
     loop {
         for _ in 0..SPINS_PER_LOOK {
             if !is_so() {
@@ -95,8 +98,14 @@ pub(crate) fn spin_while(patience: Duration, mut is_so: impl FnMut() -> bool) ->
             }
             std::hint::spin_loop();
         }
-        if start.elapsed() >= patience {
+        let elapsed = start.elapsed();
+        if elapsed >= patience {
             return false;
+        }
+        if elapsed >= USUAL_ANSWER && !has_yielded {
+            // Whoever is to answer may be waiting for our processor.
+            let _ = sched_yield();
+            has_yielded = true;
         }
     }
 }

@@ -124,7 +124,8 @@ fn commands(bench: &Bench, queue: &str) -> [f64; 4] {
 /// Rows for a message there and back, and for putting it alone, while others wait for it, too.
 fn waiters(bench: &Bench, report: &mut Report) {
     let sizes = [1, 10, bench.many(1_000, 20)];
-    let trips = bench.many(300, 5);
+    // Fewer would be over before the kernel has moved one of the two to another processor.
+    let trips = bench.many(4_000, 5);
     let mut contenders: Vec<Contender<[f64; 2]>> = Vec::new();
     for spins in [true, false] {
         for size in sizes {
