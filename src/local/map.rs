@@ -166,6 +166,11 @@ impl Map {
         self.wakes = Wakes::PutOff(Vec::new());
     }
 
+    /// Whether those who are woken are woken at once.
+    pub(crate) fn wakes_at_once(&self) -> bool {
+        matches!(self.wakes, Wakes::AtOnce)
+    }
+
     /// Wakes all who would have been woken since.
     pub(crate) fn wake_those_put_off(&mut self) {
         if let Wakes::PutOff(wakes) = std::mem::take(&mut self.wakes) {

@@ -91,7 +91,10 @@ impl LocalQueue {
             return None;
         }
         before.or_else(|| {
-            let calls = self.store.has_receiver() && wait::runs_beside(self.store.receiver_processor());
+            // One that is woken later cannot come for it meanwhile.
+            let calls = self.store.has_receiver()
+                && self.store.memory().wakes_at_once()
+                && wait::runs_beside(self.store.receiver_processor());
             if calls { self.store.call_receiver() } else { None }
         })
     }
