@@ -11,7 +11,7 @@ use super::super::format::{
 };
 use super::super::memory::{Memory, ReadMemory};
 use super::frame::Record;
-use super::payload::checksum_now;
+use super::payload::is_as_put;
 use super::view::View;
 use super::{Fault, Result, damaged};
 use std::collections::BTreeMap;
@@ -179,8 +179,7 @@ pub(super) fn pending_on_disk<M: ReadMemory>(memory: &M) -> Result<Pending> {
 fn payloads_are_there<M: ReadMemory>(view: &View<'_, M>, marks: &[(u64, u64)]) -> bool {
     marks.iter().all(|(offset, _)| {
         let unit = (offset / format::UNIT) as u32;
-        let there = Record::load(view, unit)
-            .and_then(|record| Ok(checksum_now(view, unit, &record, record.length())? == record.checksum()));
+        let there = Record::load(view, unit).and_then(|record| is_as_put(view, unit, &record));
         matches!(there, Ok(true))
     })
 }

@@ -76,8 +76,13 @@ pub(super) fn length_of_first<M: ReadMemory>(memory: &M, unit: u32, record: &Rec
     Ok(length)
 }
 
+/// Whether a frame's payload has the checksum that its record says.
+pub(super) fn is_as_put<M: ReadMemory>(memory: &M, unit: u32, record: &Record) -> Result<bool> {
+    Ok(checksum_of_first(memory, unit, record, record.length())? == record.checksum())
+}
+
 /// The checksum that the first `length` bytes of a frame's payload have now.
-pub(super) fn checksum_now<M: ReadMemory>(memory: &M, unit: u32, record: &Record, length: u64) -> Result<u32> {
+pub(super) fn checksum_of_first<M: ReadMemory>(memory: &M, unit: u32, record: &Record, length: u64) -> Result<u32> {
     let mut checksum = Checksum::of_length(length);
     add(memory, unit, record, 0..length, &mut checksum)?;
     Ok(checksum.finish())

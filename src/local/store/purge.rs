@@ -3,7 +3,7 @@
 use super::super::format;
 use super::super::memory::Memory;
 use super::frame::Record;
-use super::payload::{checksum_now, length_of_first};
+use super::payload::{is_as_put, length_of_first};
 use super::transaction::Transaction;
 use super::tree::Tree;
 use super::{Fault, Result, Store, damaged};
@@ -109,7 +109,7 @@ impl<M: Memory> Transaction<'_, M> {
     /// # Errors
     /// When the units of the payload are not to be found: whose they are is not known then.
     fn is_whole(&self, unit: u32, record: &Record) -> Result<bool> {
-        if checksum_now(self.memory, unit, record, record.length())? != record.checksum() {
+        if !is_as_put(self.memory, unit, record)? {
             return Ok(false);
         }
         match length_of_first(self.memory, unit, record, record.count().into()) {

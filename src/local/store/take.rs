@@ -5,7 +5,7 @@ use super::super::format::{self, state};
 use super::super::memory::Memory;
 use super::frame::{Record, State};
 use super::owners::Identity;
-use super::payload::{self, checksum_now, checksum_of_rest, copy_payload, length_of_first};
+use super::payload::{self, checksum_of_first, checksum_of_rest, copy_payload, is_as_put, length_of_first};
 use super::sleepers::Wake;
 use super::transaction::Transaction;
 use super::tree::Tree;
@@ -225,7 +225,7 @@ impl<M: Memory> Transaction<'_, M> {
     fn split_first(&mut self, unit: u32, count: u64) -> Result<Option<u32>> {
         let whole = *self.record("first ready", unit)?;
         // The part gets a checksum of its own from what its payload is now, which must be what was put.
-        if checksum_now(self.memory, unit, &whole, whole.length())? != whole.checksum() {
+        if !is_as_put(self.memory, unit, &whole)? {
             return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
         }
         let length = length_of_first(self.memory, unit, &whole, count)?;
@@ -240,7 +240,7 @@ impl<M: Memory> Transaction<'_, M> {
         let mut part = whole;
         part.set_count(count as u32);
         part.set_length(length);
-        part.set_checksum(checksum_now(self.memory, unit, &whole, length)?);
+        part.set_checksum(checksum_of_first(self.memory, unit, &whole, length)?);
 
         if fits_inline {
             let mut payload = [0; format::INLINE_BYTES as usize];
