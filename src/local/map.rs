@@ -7,6 +7,10 @@
 
 use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::{Memory, ReadMemory};
+#[cfg(target_arch = "x86_64")]
+use super::past_caches;
+#[cfg(any(test, target_arch = "x86_64"))]
+use crate::message::count_delimiters;
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::mman::{MRemapFlags, MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mremap, munmap};
@@ -329,26 +333,19 @@ impl Memory for Map {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn write_past_caches(&mut self, offset: u64, bytes: &[u8]) {
-        use std::arch::x86_64::{_mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+    fn write_past_caches(&mut self, offset: u64, bytes: &[u8], delimiter: u8) -> u64 {
         self.note_store();
+        let (lines, rest) = bytes.as_chunks();
+        let length = size_of_val(lines) as u64;
         if !offset.is_multiple_of(CACHE_LINE as u64) || !self.contains(offset, bytes.len() as u64) {
-            return self.write(offset, bytes);
+            self.write(offset, bytes);
+            return count_delimiters(bytes, delimiter);
         }
-        let (lines, rest) = bytes.as_chunks::<CACHE_LINE>();
-        for (to, line) in (offset..).step_by(CACHE_LINE).zip(lines) {
-            // SAFETY: as in `write`, and the target starts a line, so that each quarter of it is aligned.
-            unsafe {
-                let to = self.base.as_ptr().add(to as usize);
-                for quarter in (0..CACHE_LINE).step_by(16) {
-                    let bytes = _mm_loadu_si128(line.as_ptr().add(quarter).cast());
-                    _mm_stream_si128(to.add(quarter).cast(), bytes);
-                }
-            }
-        }
-        // SAFETY: every such processor has the instruction. It keeps these stores before the ones that publish them.
-        unsafe { _mm_sfence() };
-        self.write(offset + (bytes.len() - rest.len()) as u64, rest);
+        let to = self.base.as_ptr().wrapping_add(offset as usize);
+        // SAFETY: as in `write`, and the mapping starts a line, as every page does.
+        let count = unsafe { past_caches::copy_and_count(lines, to, delimiter) };
+        self.write(offset + length, rest);
+        count + count_delimiters(rest, delimiter)
     }
 
     fn wake(&mut self, offset: u64, count: u32) -> u32 {
@@ -443,7 +440,8 @@ mod tests {
         for (offset, length) in (0..300).flat_map(|length| [(256, length), (GROUP - length, length), (8, length)]) {
             let bytes: Vec<u8> = (0..length).map(|at| (at + length) as u8 | 1).collect();
             map.write(0, &[0; GROUP as usize]);
-            map.write_past_caches(offset, &bytes);
+            let ones = map.write_past_caches(offset, &bytes, 1);
+            assert_eq!(ones, count_delimiters(&bytes, 1), "{length} bytes at {offset}");
             let mut all = vec![0; GROUP as usize];
             map.read(0, &mut all);
             let start = offset as usize;
@@ -457,7 +455,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(GROUP).unwrap();
         let mut map = Map::new(file).unwrap();
-        map.write_past_caches(GROUP - 64, &[1; 65]);
+        map.write_past_caches(GROUP - 64, &[1; 65], 1);
         let mut end = [0; 64];
         map.read(GROUP - 64, &mut end);
         assert_eq!(end, [0; 64]);

@@ -3,6 +3,7 @@
 //! The operations ([`super::store`]) know nothing of files and mappings: they see a `Memory`. A
 //! mapped file is one; a test's vector, which can record the stores and stop after any, is another.
 
+use crate::message::count_delimiters;
 use std::io;
 
 /// The bytes of a segment as they can be looked at, shared with processes that may do anything to them at
@@ -59,9 +60,11 @@ pub(crate) trait Memory: ReadMemory {
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
     /// The same for many bytes that another processor is to read next: they go past the caches, if they can. To store to
-    /// what that one has read before takes up to four times as long, as it has to give up each line of it.
-    fn write_past_caches(&mut self, offset: u64, bytes: &[u8]) {
+    /// what that one has read before takes up to four times as long, as it has to give up each line of it. Returns how
+    /// often `delimiter` is in them, which is found out on the way.
+    fn write_past_caches(&mut self, offset: u64, bytes: &[u8], delimiter: u8) -> u64 {
         self.write(offset, bytes);
+        count_delimiters(bytes, delimiter)
     }
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.
     fn wake(&mut self, offset: u64, count: u32) -> u32;

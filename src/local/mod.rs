@@ -21,6 +21,8 @@ mod opening;
 mod operation;
 mod owner;
 mod participants;
+#[cfg(target_arch = "x86_64")]
+mod past_caches;
 mod prepared;
 mod process;
 mod producer;

@@ -14,7 +14,7 @@ use super::put::Put;
 use super::transaction::Transaction;
 use super::units::Chain;
 use super::{RESERVED_UNITS, Result, Store, damaged};
-use crate::message::{Framing, count_delimiters};
+use crate::message::Framing;
 
 /// Space to be filled.
 #[derive(Clone)]
@@ -149,8 +149,7 @@ impl<M: Memory> Store<M> {
         for (offset, length) in loan.pieces(length) {
             let (piece, rest) = left.split_at(length as usize);
             // First what takes them out of a far cache, then what looks at them again.
-            self.memory.write_past_caches(offset, piece);
-            count += count_delimiters(piece, delimiter);
+            count += self.memory.write_past_caches(offset, piece, delimiter);
             checked += checksum.add_blocks(&messages[checked..messages.len() - rest.len()]);
             left = rest;
         }
