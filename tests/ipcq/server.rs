@@ -1,6 +1,7 @@
 //! Redis servers of the tests' own, on sockets of their own, which end with whoever started them.
 
 use crate::harness::{Done, Running, have, shared_memory, until};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -33,8 +34,10 @@ impl Server {
     pub(crate) fn start_again(&mut self) {
         let directory = self.directory.path().to_str().expect("a temporary directory has a plain name");
         // In memory, where nobody waits for a disk: a server that is killed loses nothing there that it has saved.
-        // The server ends when we do, however we end: then there is nothing more to read for the shell.
-        let script = "redis-server \"$@\" < /dev/null > log 2>&1 & server=$!; echo $server > pid; read -r _; kill -KILL $server 2> /dev/null";
+        // The server ends when we do, however we end: then there is nothing more to read for the shell. Nobody else removes
+        // the directory of the one that all share.
+        let script = "redis-server \"$@\" < /dev/null > log 2>&1 & server=$!; echo $server > pid; \
+            read -r _; is_over=$?; kill -KILL $server 2> /dev/null; [ $is_over = 0 ] || rm -r \"$PWD\"";
         let mut command = Command::new("sh");
         command
             .args(["-c", script, "sh", "--port", "0", "--unixsocket", "socket", "--save", "", "--dir", directory])
@@ -48,7 +51,8 @@ impl Server {
     /// Kills it as if the power had failed.
     pub(crate) fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
-            drop(running.stdin.take());
+            // A line says that its directory is still needed. A shell that is gone does nothing to it.
+            let _ = running.stdin.take().map(|mut stdin| stdin.write_all(b"\n"));
             running.wait().expect("the shell can be waited for");
             until("the server is gone", || !self.answers());
         }
