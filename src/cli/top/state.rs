@@ -81,7 +81,6 @@ pub(super) enum View {
 struct Question {
     deed: Deed,
     address: Address,
-    first: String,
     /// How often it was agreed to.
     agreed: usize,
 }
@@ -263,15 +262,14 @@ impl State {
     fn ask_or_order(&mut self, deed: Deed) -> Option<Request> {
         let row = self.selected()?;
         let address = row.address.clone();
-        let Some(status) = row.status.as_ref().filter(|_| row.trouble.is_none()) else {
+        if row.status.is_none() || row.trouble.is_some() {
             self.tell(format!("'{address}' cannot be read now; nothing was changed"), true);
             return None;
-        };
+        }
         if deed.questions() == 0 {
             return self.order(deed, address);
         }
-        let first = deed.question(&address, status);
-        self.question = Some(Question { deed, address, first, agreed: 0 });
+        self.question = Some(Question { deed, address, agreed: 0 });
         None
     }
 
@@ -337,11 +335,12 @@ impl State {
         self.details.as_ref().filter(|details| Some(&details.focus) == focus.as_ref())
     }
 
-    /// What is to be answered, and how.
+    /// What is to be answered, and how. Its figures are those that the queue has now.
     pub(super) fn question(&self) -> Option<String> {
-        let question = self.question.as_ref()?;
-        Some(match question.agreed {
-            0 => format!("{} y: yes, any other key: no", question.first),
+        let Question { deed, address, agreed } = self.question.as_ref()?;
+        let status = self.rows.get(address)?.status.as_ref()?;
+        Some(match agreed {
+            0 => format!("{} y: yes, any other key: no", deed.question(address, status)),
             _ => "They cannot be got back. Shift-Y: remove them, any other key: keep them".to_owned(),
         })
     }
@@ -513,6 +512,16 @@ mod tests {
         press(&mut state, "x");
         state.listed(["b"].map(address).to_vec());
         assert_eq!((state.question(), press(&mut state, "y")), (None, vec![]));
+    }
+
+    #[test]
+    fn a_question_says_how_many_messages_there_are_now() {
+        let mut state = state(&["a"]);
+        read(&mut state, "a", Status { dead: 0, ..status() });
+        press(&mut state, "X");
+        assert!(state.question().unwrap().contains("now 0 messages"));
+        read(&mut state, "a", Status { dead: 1, ..status() });
+        assert!(state.question().unwrap().contains("now 1 message)"));
     }
 
     #[test]
