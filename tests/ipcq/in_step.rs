@@ -130,8 +130,8 @@ impl<'a> World<'a> {
         }
         let expected = self.model.everything();
         for side in &mut self.sides {
-            // On this machine, what we have dropped may live on for a moment in children that other tests are just starting.
-            // A server hears of it, if it does not take its time for that.
+            // On this machine, what we have dropped may live on for a moment in children that other tests are just starting;
+            // a server that could not be told in time notices that nothing is heard of it.
             if matches!(step, Step::Leave { .. }) {
                 until("everybody knows", || {
                     let is_known = side.everything() == expected;
