@@ -8,7 +8,7 @@
 use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::{Memory, ReadMemory};
 #[cfg(target_arch = "x86_64")]
-use super::past_caches;
+use super::past_caches::{self, CACHE_LINE};
 #[cfg(any(test, target_arch = "x86_64"))]
 use crate::message::count_delimiters;
 use crate::wait;
@@ -24,10 +24,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Address space taken beyond the file's present length, in bytes, so that growth seldom means
 /// mapping anew. It costs nothing: pages are mapped when they are touched.
 const ADVANCE: u64 = 64 << 20;
-
-/// What a processor fetches at once, in bytes.
-#[cfg(target_arch = "x86_64")]
-const CACHE_LINE: usize = 64;
 
 /// A mapping of a segment's file.
 pub(crate) struct Map {

@@ -9,8 +9,10 @@ use std::arch::x86_64::{
     _mm256_sad_epu8, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_storeu_si256, _mm256_stream_si256, _mm256_sub_epi8,
 };
 
-/// What goes to memory at once.
-type Line = [u8; 64];
+/// What a processor fetches or stores at once, in bytes.
+pub(super) const CACHE_LINE: usize = 64;
+
+type Line = [u8; CACHE_LINE];
 
 /// Lines in which a byte can be found without a sum at its place in half a line growing beyond a byte.
 const LINES_AT_ONCE: usize = 127;
@@ -81,9 +83,9 @@ mod tests {
     /// Copies so many lines of `bytes` in a way, and returns what arrived and what was counted.
     fn copied(bytes: &[u8], copy: unsafe fn(&[Line], *mut u8, u8) -> u64) -> (Vec<u8>, u64) {
         let lines = bytes.as_chunks().0;
-        let mut target = vec![[0; 64]; lines.len() + 1];
+        let mut target = vec![[0; CACHE_LINE]; lines.len() + 1];
         let start = target.as_mut_ptr().cast::<u8>();
-        let start = start.wrapping_add(start.align_offset(size_of::<Line>()));
+        let start = start.wrapping_add(start.align_offset(CACHE_LINE));
         // SAFETY: the target has one line more than is copied, so that a line can start in its first one.
         let count = unsafe { copy(lines, start, b'\n') };
         // SAFETY: it was filled just now.
@@ -101,7 +103,7 @@ mod tests {
         for lines in (0..5).chain([126, 127, 128, 252, 300]) {
             for rarity in [1, 2, 64, 1000] {
                 let byte = |at: usize| if at.is_multiple_of(rarity) { b'\n' } else { at as u8 | 128 };
-                let bytes: Vec<u8> = (0..lines * size_of::<Line>()).map(byte).collect();
+                let bytes: Vec<u8> = (0..lines * CACHE_LINE).map(byte).collect();
                 let expected = (bytes.clone(), count_delimiters(&bytes, b'\n'));
                 assert_eq!(copied(&bytes, copy_and_count), expected, "{lines} lines");
                 assert_eq!(copied(&bytes, by_quarters), expected, "{lines} lines");
