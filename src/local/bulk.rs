@@ -40,7 +40,7 @@ impl LocalQueue {
                 self.give_back(&loan)?;
                 break;
             }
-            let got = match self.read_behind(rest, loan.space() as usize, input) {
+            let got = match self.read_behind(rest, loan.space().min(MOST) as usize, input) {
                 Ok(got) => got,
                 Err(error) => {
                     self.give_back(&loan)?;

@@ -13,13 +13,18 @@ pub(crate) const BLOCK: usize = 4096;
 
 /// The checksum of all of `bytes`.
 pub(crate) fn of(bytes: &[u8]) -> u32 {
-    bytes.rchunks(BLOCK).zip(0..).fold(0, |sum: u32, (block, place)| sum.wrapping_add(share(block, place)))
+    bytes.rchunks(BLOCK).zip(0..).fold(0, |sum: u32, (block, place)| sum.wrapping_add(share(hash(block), place)))
 }
 
-/// What a block adds to the checksum if `place` blocks come after it: the lower half of its XXH3, weighted so that it
-/// tells in which order blocks are.
-fn share(block: &[u8], place: u64) -> u32 {
-    (XxHash3_64::oneshot(block) as u32).wrapping_mul((place as u32).wrapping_mul(2).wrapping_add(1))
+/// The lower half of the XXH3 of a block.
+pub(crate) fn hash(block: &[u8]) -> u32 {
+    XxHash3_64::oneshot(block) as u32
+}
+
+/// What a block adds to the checksum if `place` blocks come after it: its hash, weighted so that it tells in which order
+/// blocks are.
+fn share(hash: u32, place: u64) -> u32 {
+    hash.wrapping_mul((place as u32).wrapping_mul(2).wrapping_add(1))
 }
 
 /// The checksum of `length` bytes without the first `gone`, if that of all is `whole`. Calls `look` with what it has to
@@ -79,20 +84,25 @@ impl Checksum {
         }
     }
 
+    /// The next block, of which this is the hash.
+    pub(crate) fn add_hash(&mut self, hash: u32) {
+        self.left -= self.next_block() as u64;
+        self.sum = self.sum.wrapping_add(share(hash, self.behind + self.left / BLOCK as u64));
+    }
+
     /// Adds the blocks that `bytes`, the next ones, have all of, and says how many bytes those are.
-    pub(crate) fn add_blocks(&mut self, bytes: &[u8]) -> usize {
+    fn add_blocks(&mut self, bytes: &[u8]) -> usize {
         let mut added = 0;
         while self.left > 0 && bytes.len() - added >= self.next_block() {
             let block = &bytes[added..added + self.next_block()];
-            self.left -= block.len() as u64;
-            self.sum = self.sum.wrapping_add(share(block, self.behind + self.left / BLOCK as u64));
+            self.add_hash(hash(block));
             added += block.len();
         }
         added
     }
 
-    /// How long the next block is.
-    fn next_block(&self) -> usize {
+    /// How long the next block is, in bytes.
+    pub(crate) fn next_block(&self) -> usize {
         (self.left.wrapping_sub(1) % BLOCK as u64) as usize + 1
     }
 

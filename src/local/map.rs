@@ -5,12 +5,16 @@
 //! is copied through raw pointers, and every access is checked against the length that the file has.
 #![allow(unsafe_code)]
 
+#[cfg(any(test, target_arch = "x86_64"))]
+use super::checksum::BLOCK;
 use super::format::{GROUP, LARGEST_SEGMENT};
+#[cfg(any(test, target_arch = "x86_64"))]
+use super::memory::Seen;
+#[cfg(target_arch = "x86_64")]
+use super::memory::{CACHE_LINE, Piece};
 use super::memory::{Memory, ReadMemory};
 #[cfg(target_arch = "x86_64")]
-use super::past_caches::{self, CACHE_LINE};
-#[cfg(any(test, target_arch = "x86_64"))]
-use crate::message::count_delimiters;
+use super::one_pass::{self, Part};
 use crate::wait;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::mman::{MRemapFlags, MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mremap, munmap};
@@ -106,7 +110,7 @@ impl Map {
     #[inline]
     pub(crate) fn fetch_ahead<const BYTES: usize>(&self, from: u64) {
         #[cfg(target_arch = "x86_64")]
-        for offset in (0..BYTES).step_by(CACHE_LINE) {
+        for offset in (0..BYTES).step_by(CACHE_LINE as usize) {
             use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
             let place = self.base.as_ptr().wrapping_add(from as usize + offset);
             // SAFETY: a hint, which accesses nothing and may name any address.
@@ -139,6 +143,15 @@ impl Map {
 
     fn contains(&self, offset: u64, bytes: u64) -> bool {
         offset.checked_add(bytes).is_some_and(|end| end <= self.length)
+    }
+
+    /// Whether a block that lies in these pieces can be copied in one pass, from here or to here.
+    #[cfg(target_arch = "x86_64")]
+    fn passes_at_once(&self, pieces: &[Piece]) -> bool {
+        let are_lines = |&(offset, length): &Piece| length.is_multiple_of(CACHE_LINE) && self.contains(offset, length);
+        pieces.iter().all(are_lines)
+            && pieces.iter().map(|(_, length)| length).sum::<u64>() == BLOCK as u64
+            && one_pass::is_possible()
     }
 
     /// Maps as much as the file has now, which must be up to `end`.
@@ -266,6 +279,26 @@ impl ReadMemory for Map {
             buffer.set_len(buffer.len() + length);
         }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    fn append_in_one_pass(&self, pieces: &[Piece], delimiter: Option<u8>, buffer: &mut Vec<u8>) -> Option<Seen> {
+        if !self.passes_at_once(pieces) {
+            return None;
+        }
+        buffer.reserve(BLOCK);
+        let mut to = buffer.as_mut_ptr().wrapping_add(buffer.len());
+        let parts = pieces.iter().map(|&(offset, length)| {
+            let part = Part { from: self.base.as_ptr().wrapping_add(offset as usize), to, bytes: length as usize };
+            to = to.wrapping_add(part.bytes);
+            part
+        });
+        // SAFETY: as in `append`, for all of the block.
+        unsafe {
+            let seen = one_pass::copy(parts, delimiter);
+            buffer.set_len(buffer.len() + BLOCK);
+            Some(seen)
+        }
+    }
 }
 
 impl Memory for Map {
@@ -329,19 +362,25 @@ impl Memory for Map {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn write_past_caches(&mut self, offset: u64, bytes: &[u8], delimiter: u8) -> u64 {
-        self.note_store();
-        let (lines, rest) = bytes.as_chunks();
-        let length = size_of_val(lines) as u64;
-        if !offset.is_multiple_of(CACHE_LINE as u64) || !self.contains(offset, bytes.len() as u64) {
-            self.write(offset, bytes);
-            return count_delimiters(bytes, delimiter);
+    fn write_in_one_pass(&mut self, pieces: &[Piece], delimiter: Option<u8>, block: &[u8]) -> Option<Seen> {
+        let starts_lines = pieces.iter().all(|(offset, _)| offset.is_multiple_of(CACHE_LINE));
+        if block.len() != BLOCK || !starts_lines || !self.passes_at_once(pieces) {
+            return None;
         }
-        let to = self.base.as_ptr().wrapping_add(offset as usize);
-        // SAFETY: as in `write`, and the mapping starts a line, as every page does.
-        let count = unsafe { past_caches::copy_and_count(lines, to, delimiter) };
-        self.write(offset + length, rest);
-        count + count_delimiters(rest, delimiter)
+        self.note_store();
+        let mut from = block.as_ptr();
+        let parts = pieces.iter().map(|&(offset, length)| {
+            let part = Part { from, to: self.base.as_ptr().wrapping_add(offset as usize), bytes: length as usize };
+            from = from.wrapping_add(part.bytes);
+            part
+        });
+        // SAFETY: as in `write`, for all of the block; and the mapping starts a line, as every page does.
+        Some(unsafe { one_pass::copy_past_caches(parts, delimiter) })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn order_blocks(&mut self) {
+        one_pass::order();
     }
 
     fn wake(&mut self, offset: u64, count: u32) -> u32 {
@@ -428,32 +467,56 @@ impl Memory for Map {
 mod tests {
     use super::*;
 
+    /// Bytes that are nowhere the same, so many of them, every seventh of which is a newline.
+    fn bytes(length: u64) -> Vec<u8> {
+        let byte = |at: u64| if at.is_multiple_of(7) { b'\n' } else { at as u8 | 128 };
+        (0..length).map(|at| byte(at + at / 256)).collect()
+    }
+
     #[test]
-    fn what_goes_past_the_caches_arrives_wherever_it_starts_and_ends() {
+    fn a_block_arrives_and_is_seen_as_it_is_whatever_pieces_it_lies_in() {
+        const LENGTH: u64 = BLOCK as u64;
         let file = tempfile::tempfile().unwrap();
         file.set_len(GROUP).unwrap();
         let mut map = Map::new(file).unwrap();
-        for (offset, length) in (0..300).flat_map(|length| [(256, length), (GROUP - length, length), (8, length)]) {
-            let bytes: Vec<u8> = (0..length).map(|at| (at + length) as u8 | 1).collect();
-            map.write(0, &[0; GROUP as usize]);
-            let ones = map.write_past_caches(offset, &bytes, 1);
-            assert_eq!(ones, count_delimiters(&bytes, 1), "{length} bytes at {offset}");
-            let mut all = vec![0; GROUP as usize];
-            map.read(0, &mut all);
-            let start = offset as usize;
-            assert_eq!(all[start..start + bytes.len()], bytes, "{length} bytes at {offset}");
-            assert!(all[..start].iter().chain(&all[start + bytes.len()..]).all(|byte| *byte == 0));
+        for pieces in [
+            &[(256, LENGTH)][..],
+            &[(GROUP - LENGTH, LENGTH)],
+            &[(8000, 64), (64, LENGTH - 64)],
+            &[(8000, 63), (64, LENGTH - 63)],
+            &[(257, LENGTH)],
+            &[(64, 100)],
+            &[(512, 256), (0, 256), (1024, LENGTH - 512)],
+            &[(64, LENGTH + 64)],
+            &[],
+        ] {
+            let block = bytes(pieces.iter().map(|(_, length)| length).sum());
+            for delimiter in [None, Some(b'\n')] {
+                map.write(0, &[0; GROUP as usize]);
+                let expected = Seen::of(&block, delimiter);
+                assert_eq!(map.write_block(pieces, delimiter, &block), expected, "{pieces:?}");
+                let mut buffer = b"before".to_vec();
+                assert_eq!(map.append_block(pieces, delimiter, &mut buffer), expected, "{pieces:?}");
+                assert!(buffer == [b"before", &block[..]].concat(), "{pieces:?}");
+                let mut all = bytes(GROUP);
+                map.read(0, &mut all);
+                assert_eq!(all.iter().filter(|byte| **byte != 0).count(), block.len(), "{pieces:?}");
+            }
         }
     }
 
     #[test]
-    fn nothing_is_written_where_the_file_ends() {
+    fn nothing_is_written_or_read_where_the_file_ends() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(GROUP).unwrap();
         let mut map = Map::new(file).unwrap();
-        map.write_past_caches(GROUP - 64, &[1; 65], 1);
+        let pieces = [(GROUP - 64, BLOCK as u64)];
+        map.write_block(&pieces, None, &[1; BLOCK]);
         let mut end = [0; 64];
         map.read(GROUP - 64, &mut end);
         assert_eq!(end, [0; 64]);
+        let mut buffer = Vec::new();
+        map.append_block(&pieces, None, &mut buffer);
+        assert_eq!(buffer, b"");
     }
 }

@@ -3,8 +3,32 @@
 //! The operations ([`super::store`]) know nothing of files and mappings: they see a `Memory`. A
 //! mapped file is one; a test's vector, which can record the stores and stop after any, is another.
 
+use super::checksum;
 use crate::message::count_delimiters;
 use std::io;
+
+/// What a processor fetches or stores at once, in bytes.
+pub(crate) const CACHE_LINE: u64 = 64;
+
+/// Bytes of a segment that lie together: where they start, and how many they are.
+pub(crate) type Piece = (u64, u64);
+
+/// What was seen of a block of payload on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// What the checksum of the payload is made of; see `checksum.rs`.
+    pub(crate) hash: u32,
+    /// How often the delimiter is in it, if there is one.
+    pub(crate) ends: u64,
+}
+
+impl Seen {
+    /// That of all of `block`.
+    pub(super) fn of(block: &[u8], delimiter: Option<u8>) -> Self {
+        let ends = delimiter.map_or(0, |delimiter| count_delimiters(block, delimiter));
+        Seen { hash: checksum::hash(block), ends }
+    }
+}
 
 /// The bytes of a segment as they can be looked at, shared with processes that may do anything to them at
 /// any time.
@@ -27,6 +51,19 @@ pub(crate) trait ReadMemory {
     fn read(&self, offset: u64, into: &mut [u8]);
     /// Appends `length` bytes of the segment to `buffer`.
     fn append(&self, offset: u64, length: u64, buffer: &mut Vec<u8>);
+    /// Appends a block of payload that lies in `pieces` to `buffer`, and says what was appended.
+    fn append_block(&self, pieces: &[Piece], delimiter: Option<u8>, buffer: &mut Vec<u8>) -> Seen {
+        if let Some(seen) = self.append_in_one_pass(pieces, delimiter, buffer) {
+            return seen;
+        }
+        let start = buffer.len();
+        pieces.iter().for_each(|&(offset, length)| self.append(offset, length, buffer));
+        Seen::of(&buffer[start..], delimiter)
+    }
+    /// Does that in one pass, if it can.
+    fn append_in_one_pass(&self, _: &[Piece], _: Option<u8>, _: &mut Vec<u8>) -> Option<Seen> {
+        None
+    }
 }
 
 /// The bytes of a segment as they can be changed.
@@ -59,13 +96,27 @@ pub(crate) trait Memory: ReadMemory {
     }
     /// Copies bytes into the segment.
     fn write(&mut self, offset: u64, bytes: &[u8]);
-    /// The same for many bytes that another processor is to read next: they go past the caches, if they can. To store to
-    /// what that one has read before takes up to four times as long, as it has to give up each line of it. Returns how
-    /// often `delimiter` is in them, which is found out on the way.
-    fn write_past_caches(&mut self, offset: u64, bytes: &[u8], delimiter: u8) -> u64 {
-        self.write(offset, bytes);
-        count_delimiters(bytes, delimiter)
+    /// Copies a block of payload into `pieces` of the segment, which have its length, and says what it is like. Another
+    /// processor is to read it next: it goes past the caches, if it can, and may be seen late; see
+    /// [`Memory::order_blocks`].
+    fn write_block(&mut self, pieces: &[Piece], delimiter: Option<u8>, block: &[u8]) -> Seen {
+        if let Some(seen) = self.write_in_one_pass(pieces, delimiter, block) {
+            return seen;
+        }
+        let mut left = block;
+        for &(offset, length) in pieces {
+            let (piece, rest) = left.split_at(length as usize);
+            self.write(offset, piece);
+            left = rest;
+        }
+        Seen::of(block, delimiter)
     }
+    /// Does that in one pass, if it can.
+    fn write_in_one_pass(&mut self, _: &[Piece], _: Option<u8>, _: &[u8]) -> Option<Seen> {
+        None
+    }
+    /// Has the blocks written so far seen before whatever is stored later.
+    fn order_blocks(&mut self) {}
     /// Wakes up to `count` processes that sleep on the 32-bit word at `offset`, and says how many it was.
     fn wake(&mut self, offset: u64, count: u32) -> u32;
     /// Forgets what was stored, if that was for us alone, and sees what others have stored meanwhile.

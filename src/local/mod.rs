@@ -17,12 +17,12 @@ mod lock;
 mod lock_holders;
 mod map;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod one_pass;
 mod opening;
 mod operation;
 mod owner;
 mod participants;
-#[cfg(target_arch = "x86_64")]
-mod past_caches;
 mod prepared;
 mod process;
 mod producer;

@@ -3,9 +3,9 @@
 //! So nobody is kept out while bulk input is copied, and its checksum is made on the way. The entry of the owner says
 //! which units it has; if it dies they are free again.
 
-use super::super::checksum::Checksum;
 use super::super::format::{self, OWNER_LENT, Stamp, UNIT};
-use super::super::memory::Memory;
+use super::super::memory::{CACHE_LINE, Memory, Piece};
+use super::blocks::Blocks;
 use super::destination::Destination;
 use super::frame::Record;
 use super::halves::{join, split};
@@ -23,12 +23,12 @@ pub(crate) struct Loan {
     /// The first unit is to be the record, the others hold the payload.
     chain: Chain,
     /// Where those lie.
-    pieces: Vec<Piece>,
+    parts: Vec<Part>,
 }
 
 /// Bytes of a loan that lie together in the segment.
 #[derive(Clone, Copy)]
-struct Piece {
+struct Part {
     /// The first one's place in the loan.
     position: u64,
     /// The same in the segment.
@@ -40,6 +40,8 @@ struct Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Filled {
     framing: Framing,
+    /// Where the first one starts, in bytes: less than a unit.
+    start: u64,
     pub(crate) count: u64,
     /// Bytes, delimiters included.
     pub(crate) length: u64,
@@ -47,21 +49,23 @@ pub(crate) struct Filled {
 }
 
 impl Loan {
-    /// How large it is, in bytes.
+    /// How many bytes of messages fit it, wherever in a line of the cache they start.
     pub(crate) fn space(&self) -> u64 {
-        (self.chain.units - 1) * UNIT
+        (self.chain.units - 1) * UNIT - CACHE_LINE
     }
 
-    /// Its pieces, offsets and lengths in bytes, as far as the first `bytes` are in them.
-    fn pieces(&self, bytes: u64) -> impl Iterator<Item = (u64, u64)> {
-        let started = self.pieces.iter().take_while(move |piece| piece.position < bytes);
-        started.map(move |piece| (piece.offset, piece.length.min(bytes - piece.position)))
+    /// Where its bytes lie, but for the first `from` bytes and those from `to` on.
+    fn pieces(&self, from: u64, to: u64) -> impl Iterator<Item = Piece> {
+        self.parts.iter().filter_map(move |&Part { position, offset, length }| {
+            let within = |place: u64| place.saturating_sub(position).min(length);
+            let (start, end) = (within(from), within(to));
+            (start < end).then_some((offset + start, end - start))
+        })
     }
 
     /// The unit that has the byte at `position`.
     fn unit_of(&self, position: u64) -> u32 {
-        let last = self.pieces(position + 1).last();
-        last.map_or(0, |(offset, length)| ((offset + length - 1) / UNIT) as u32)
+        self.pieces(position, position + 1).next().map_or(0, |(offset, _)| (offset / UNIT) as u32)
     }
 }
 
@@ -97,6 +101,7 @@ impl<M: Memory> Store<M> {
         let mut record = Record::EMPTY;
         record.begin(filled.framing, false);
         record.set_count(u32::try_from(filled.count).unwrap_or(u32::MAX));
+        record.set_skip(filled.start as u32);
         record.set_length(filled.length);
         record.set_checksum(filled.checksum);
         let (capacity, max_items) = (self.stamp.capacity, self.stamp.max_items);
@@ -114,7 +119,7 @@ impl<M: Memory> Store<M> {
         // First, while the links of free units are as they were.
         let next = transaction.allocate_loan(owner, next)?;
         record.set_first_unit(transaction.link(chain.first)?);
-        record.set_last_unit(loan.unit_of(filled.length - 1));
+        record.set_last_unit(loan.unit_of(filled.start + filled.length - 1));
         let surplus = (chain.units - 1).saturating_sub(record.payload_units());
         if surplus > 0 {
             let first = transaction.link(record.last_unit())?;
@@ -142,43 +147,49 @@ impl<M: Memory> Store<M> {
     pub(crate) fn fill(&mut self, loan: &Loan, bytes: &[u8], framing: Framing) -> Option<Filled> {
         let delimiter = framing.delimiter()?;
         let fitting = &bytes[..bytes.len().min(loan.space() as usize)];
-        let messages = &bytes[..memchr::memrchr(delimiter, fitting)? + 1];
-        let length = messages.len() as u64;
-        let (mut count, mut checksum) = (0, Checksum::of_length(length));
-        let (mut left, mut checked) = (messages, 0);
-        for (offset, length) in loan.pieces(length) {
-            let (piece, rest) = left.split_at(length as usize);
-            // First what takes them out of a far cache, then what looks at them again.
-            count += self.memory.write_past_caches(offset, piece, delimiter);
-            checked += checksum.add_blocks(&messages[checked..messages.len() - rest.len()]);
-            left = rest;
+        let mut left = &bytes[..memchr::memrchr(delimiter, fitting)? + 1];
+        let length = left.len() as u64;
+        // Blocks are counted from the end: so each starts where a line does.
+        let start = length.wrapping_neg() % CACHE_LINE;
+        let mut blocks = Blocks::of_length(length);
+        for piece in loan.pieces(start, start + length) {
+            blocks.add(piece, |pieces| {
+                let length: u64 = pieces.iter().map(|(_, length)| length).sum();
+                let (block, rest) = left.split_at(length as usize);
+                left = rest;
+                self.memory.write_block(pieces, Some(delimiter), block)
+            });
         }
-        Some(Filled { framing, count, length, checksum: checksum.finish() })
+        // Once: waiting for memory after each block would take as long as copying it.
+        self.memory.order_blocks();
+        let (checksum, count) = blocks.finish();
+        Some(Filled { framing, start, count, length, checksum })
     }
 }
 
 impl<M: Memory> Transaction<'_, M> {
     /// Lends units for a record and so many bytes, if there are any.
     fn allocate_loan(&mut self, owner: u32, bytes: u64) -> Result<Option<Loan>> {
-        let units = 1 + bytes.div_ceil(UNIT).max(1);
+        let units = 1 + (bytes + CACHE_LINE).div_ceil(UNIT);
         if self.make_room(units + RESERVED_UNITS).is_err() {
             return Ok(None);
         }
-        let mut pieces = Vec::<Piece>::new();
+        // Those of a group lie together, where nothing is fragmented.
+        let mut parts = Vec::<Part>::with_capacity((units / u64::from(format::UNITS_PER_GROUP)) as usize + 2);
         let chain = self.allocate_runs(units, |first, units| {
             let (offset, length) = (format::unit_offset(first), units * UNIT);
-            match pieces.last_mut() {
+            match parts.last_mut() {
                 // Before the payload comes the record.
-                None => pieces.push(Piece { position: 0, offset: offset + UNIT, length: length - UNIT }),
+                None => parts.push(Part { position: 0, offset: offset + UNIT, length: length - UNIT }),
                 Some(last) if last.offset + last.length == offset => last.length += length,
                 Some(last) => {
                     let position = last.position + last.length;
-                    pieces.push(Piece { position, offset, length });
+                    parts.push(Part { position, offset, length });
                 }
             }
         })?;
         self.link(chain.first)?;
-        Ok(Some(Loan { owner, chain, pieces }))
+        Ok(Some(Loan { owner, chain, parts }))
     }
 
     /// The first of the units that `owner` has been lent, and how many; or zeros.

@@ -9,6 +9,7 @@
 
 mod below;
 mod bits;
+mod blocks;
 mod branches;
 mod chunks;
 mod dead;

@@ -1,7 +1,8 @@
 //! Payload: read back, measured, and compared with what was put.
 
-use super::super::checksum::{self, Checksum};
+use super::super::checksum::{self, BLOCK, Checksum};
 use super::super::memory::ReadMemory;
+use super::blocks::Blocks;
 use super::chunks::Chunks;
 use super::frame::Record;
 use super::pieces::each_piece;
@@ -17,19 +18,16 @@ pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer
     if !matches!(reserved, Some(Ok(()))) {
         return Err(Fault::Memory(length).into());
     }
-    // A block is looked at as soon as it is there, while it is in the processor's nearest cache.
-    let (mut checksum, mut looked_at) = (Checksum::of_length(length), start);
-    let appended = each_piece(memory, unit, record, |offset, length| {
-        memory.append(offset, length, buffer);
-        looked_at += checksum.add_blocks(&buffer[looked_at..]);
-        Ok(true)
-    });
-    let checked = appended.and_then(|()| {
-        let payload = &buffer[start..];
-        if payload.len() as u64 != length || checksum.finish() != record.checksum() {
+    let checked = append(memory, unit, record, buffer).and_then(|(checksum, ends)| {
+        let (payload, delimiter) = (&buffer[start..], record.framing().delimiter());
+        if payload.len() as u64 != length || checksum != record.checksum() {
             return damaged("payload checksum", format!("of unit {unit} does not fit the payload"));
         }
-        check_count(unit, record, payload)
+        if delimiter.is_some() && (ends != u64::from(record.count()) || payload.last().copied() != delimiter) {
+            let count = record.count();
+            return damaged("message count", format!("of unit {unit} is {count}, and the payload has {ends} ends"));
+        }
+        Ok(())
     });
     if checked.is_err() {
         buffer.truncate(start);
@@ -37,15 +35,24 @@ pub(super) fn read<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer
     checked
 }
 
-/// Whether the payload of the frame in `unit` has as many messages as its record says.
-fn check_count(unit: u32, record: &Record, payload: &[u8]) -> Result<()> {
-    if let Some(delimiter) = record.framing().delimiter() {
-        let (count, ends) = (u64::from(record.count()), count_delimiters(payload, delimiter));
-        if ends != count || payload.last() != Some(&delimiter) {
-            return damaged("message count", format!("of unit {unit} is {count}, and the payload has {ends} ends"));
-        }
+/// Appends the payload as it is now. Returns its checksum, and how often its delimiter, if it has one, is in it.
+fn append<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer: &mut Vec<u8>) -> Result<(u32, u64)> {
+    let (start, length, delimiter) = (buffer.len(), record.length(), record.framing().delimiter());
+    if length > BLOCK as u64 {
+        let mut blocks = Blocks::of_length(length);
+        each_piece(memory, unit, record, |offset, length| {
+            blocks.add((offset, length), |pieces| memory.append_block(pieces, delimiter, buffer));
+            Ok(true)
+        })?;
+        return Ok(blocks.finish());
     }
-    Ok(())
+    // As most single messages are.
+    each_piece(memory, unit, record, |offset, length| {
+        memory.append(offset, length, buffer);
+        Ok(true)
+    })?;
+    let payload = &buffer[start..];
+    Ok((checksum::of(payload), delimiter.map_or(0, |delimiter| count_delimiters(payload, delimiter))))
 }
 
 /// Length in bytes, delimiters included, of the first `count` messages of a frame.
