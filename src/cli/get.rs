@@ -13,7 +13,7 @@ use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::lease::{Holder, LeaseId};
 use crate::place::Place;
-use crate::queue::{self, Deadline, Found, Queue, Want};
+use crate::queue::{self, BULK, Deadline, Found, Queue, SPIN, SPIN_IN_BULK, Want};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -103,10 +103,10 @@ impl Get {
             None if self.all || self.follow => u64::MAX,
             None => 1,
         };
-        let mut got = 0;
+        let (mut got, mut spin) = (0, stays.then_some(SPIN));
         while left > 0 {
             let want = Want { messages: left, bytes: BATCH, singly: keeping.is_some() };
-            let found = match queue::take_from_first(&mut queues, want, stays, deadline) {
+            let found = match queue::take_from_first(&mut queues, want, spin, deadline) {
                 Err(locked @ Error::LockTimeout { .. }) => {
                     report(locked);
                     Found::Nothing
@@ -131,6 +131,8 @@ impl Get {
             if exit != Exit::Done {
                 return Ok(exit);
             }
+            let is_bulk = rendered.bytes().len() as u64 >= BULK;
+            spin = spin.map(|_| if is_bulk { SPIN_IN_BULK } else { SPIN });
             got += delivered;
             left = left.saturating_sub(delivered);
             if self.follow {

@@ -4,7 +4,7 @@ use crate::peers::{Channel, MESSAGE, lock_and_futex, pipe, posix_mq, redis};
 use crate::tools::{address, place};
 use ipcq::message::Run;
 use ipcq::open;
-use ipcq::queue::{Found, Queue, Want, take_from_first};
+use ipcq::queue::{Found, Queue, SPIN, Want, take_from_first};
 use std::path::Path;
 
 /// Answers every message, until it is killed. The words say how.
@@ -49,7 +49,10 @@ impl Channel for Queues {
 
     fn receive(&mut self) {
         let want = Want { messages: 1, bytes: u64::MAX, singly: false };
-        assert_eq!(take_from_first(&mut self.from, want, self.spins, None).unwrap(), Found::Messages(0));
+        assert_eq!(
+            take_from_first(&mut self.from, want, self.spins.then_some(SPIN), None).unwrap(),
+            Found::Messages(0)
+        );
         self.buffer.clear();
         self.from[0].read(0, &mut self.buffer).unwrap();
         assert_eq!(self.buffer, MESSAGE);
