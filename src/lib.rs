@@ -10,8 +10,8 @@
 //! | what a queue can do | [`queue`]: one trait, and waiting on several queues; [`elsewhere`]: asking one of another kind |
 //! | words everyone shares | [`address`], [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`remote`], `reserve`, [`wait`] |
 //!
-//! `unsafe` is denied but in three rooms: `local/map.rs` (the mapping), [`wait`] (futex calls) and
-//! `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
+//! `unsafe` is denied but in four rooms: `local/map.rs` (the mapping), `local/one_pass.rs` (vector instructions), [`wait`]
+//! (futex calls) and `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
 
 pub mod address;
 pub mod cli;

@@ -532,7 +532,7 @@ pub const SPIN: Duration = Duration::from_micros(20);
 pub const SPIN_IN_BULK: Duration = Duration::from_micros(100);
 
 /// Takes from the first of `queues` that has a message, in their order, waiting for one.
-/// It is watched for so long before sleeping, if at all: for processes that stay.
+/// Who stays watches for as long as `spin` says before it sleeps.
 ///
 /// # Errors
 /// Those of [`Queue::take`].

@@ -68,7 +68,8 @@ pub(super) unsafe fn copy(parts: impl Iterator<Item = Part>, delimiter: Option<u
 }
 
 /// The same, but what is stored goes past the caches: to store to what another processor has read before takes up to four
-/// times as long, as that one has to give up each line of it. It may be seen later than what is stored after it; see [`order`].
+/// times as long, as that one has to give up each line of it. It may be seen later than what is stored after it; see
+/// [`order`].
 ///
 /// # Safety
 /// As for [`copy`], and every part goes to where half a line starts.
