@@ -122,6 +122,11 @@ pub(crate) fn count_delimiters(bytes: &[u8], delimiter: u8) -> u64 {
     bytecount::count(bytes, delimiter) as u64
 }
 
+/// How often `delimiter`, where messages have one, is in `bytes`.
+pub(crate) fn count_ends(bytes: &[u8], delimiter: Option<u8>) -> u64 {
+    delimiter.map_or(0, |delimiter| count_delimiters(bytes, delimiter))
+}
+
 /// The messages of a [`Run`], in order.
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {

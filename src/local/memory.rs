@@ -4,7 +4,7 @@
 //! mapped file is one; a test's vector, which can record the stores and stop after any, is another.
 
 use super::checksum;
-use crate::message::count_delimiters;
+use crate::message::count_ends;
 use std::io;
 
 /// What a processor fetches or stores at once, in bytes.
@@ -25,8 +25,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// That of all of `block`.
     pub(super) fn of(block: &[u8], delimiter: Option<u8>) -> Self {
-        let ends = delimiter.map_or(0, |delimiter| count_delimiters(block, delimiter));
-        Seen { hash: checksum::hash(block), ends }
+        Seen { hash: checksum::hash(block), ends: count_ends(block, delimiter) }
     }
 }
 

@@ -7,7 +7,7 @@ use super::chunks::Chunks;
 use super::frame::Record;
 use super::pieces::each_piece;
 use super::{Fault, Result, damaged};
-use crate::message::count_delimiters;
+use crate::message::count_ends;
 use std::ops::Range;
 
 /// Appends the payload of the frame in `unit` to `buffer`, checked against its checksum and the count of messages.
@@ -52,7 +52,7 @@ fn append<M: ReadMemory>(memory: &M, unit: u32, record: &Record, buffer: &mut Ve
         Ok(true)
     })?;
     let payload = &buffer[start..];
-    Ok((checksum::of(payload), delimiter.map_or(0, |delimiter| count_delimiters(payload, delimiter))))
+    Ok((checksum::of(payload), count_ends(payload, delimiter)))
 }
 
 /// Length in bytes, delimiters included, of the first `count` messages of a frame.

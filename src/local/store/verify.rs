@@ -16,7 +16,7 @@ use super::pieces::each_piece;
 use super::tree::{DEPTH, STEP_BITS, Tree, way_to};
 use super::view::View;
 use super::{Fault, Result, damaged};
-use crate::message::count_delimiters;
+use crate::message::count_ends;
 use crate::queue::Finding;
 use std::collections::HashSet;
 
@@ -377,7 +377,7 @@ impl<M: ReadMemory, F: FnMut(u32, &Record)> Walk<'_, '_, M, F> {
             chunks.each(self.view, offset, length, |chunk| {
                 checksum.add(chunk);
                 last = chunk.last().copied();
-                ends += delimiter.map_or(0, |delimiter| count_delimiters(chunk, delimiter));
+                ends += count_ends(chunk, delimiter);
             });
             Ok(true)
         })?;
