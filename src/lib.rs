@@ -8,13 +8,14 @@
 //! | which queue | [`open`](mod@open): the only place that names the backends |
 //! | the backends | [`local`]: a file-locked, mmap'd segment; `redis` (a feature): keys on a Redis or Valkey server |
 //! | what a queue can do | [`queue`]: one trait, and waiting on several queues; [`elsewhere`]: asking one of another kind |
-//! | words everyone shares | [`address`], [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`remote`], `reserve`, [`wait`] |
+//! | words everyone shares | [`address`], `delimiter`, [`error`], [`lease`], [`message`], [`name`], `nearest`, [`place`], [`remote`], `reserve`, [`wait`] |
 //!
 //! `unsafe` is denied but in four rooms: `local/map.rs` (the mapping), `local/one_pass.rs` (vector instructions), [`wait`]
 //! (futex calls) and `cli/process.rs` (descriptors and signals); `main.rs` defines the C entry point.
 
 pub mod address;
 pub mod cli;
+mod delimiter;
 pub mod elsewhere;
 pub mod error;
 pub mod lease;

@@ -1,6 +1,6 @@
 //! What travels through a queue: runs of whole messages, and how each message ends.
 
-use memchr::memchr;
+use crate::delimiter;
 
 /// How the messages of a run are told apart, and with it how a message is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +50,9 @@ impl<'a> Run<'a> {
     /// delimiter are left out: they are not a message yet.
     pub fn delimited(bytes: &'a [u8], framing: Framing) -> Self {
         let Some(delimiter) = framing.delimiter() else { return Run::whole(bytes) };
-        let end = memchr::memrchr(delimiter, bytes).map_or(0, |last| last + 1);
+        let end = delimiter::last(bytes, delimiter).map_or(0, |last| last + 1);
         let bytes = &bytes[..end];
-        Run { bytes, framing, count: count_delimiters(bytes, delimiter), json: false }
+        Run { bytes, framing, count: delimiter::count(bytes, delimiter), json: false }
     }
 
     /// The same run, marked as holding JSON.
@@ -117,16 +117,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// How often `delimiter` is in `bytes`.
-pub(crate) fn count_delimiters(bytes: &[u8], delimiter: u8) -> u64 {
-    bytecount::count(bytes, delimiter) as u64
-}
-
-/// How often `delimiter`, where messages have one, is in `bytes`.
-pub(crate) fn count_ends(bytes: &[u8], delimiter: Option<u8>) -> u64 {
-    delimiter.map_or(0, |delimiter| count_delimiters(bytes, delimiter))
-}
-
 /// The messages of a [`Run`], in order.
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
@@ -143,7 +133,12 @@ impl<'a> Iterator for Messages<'a> {
             return None;
         }
         self.left -= 1;
-        let end = self.delimiter.and_then(|delimiter| memchr(delimiter, self.rest));
+        let end = match self.delimiter {
+            // The last one ends where the run does: no need to search.
+            Some(delimiter) if self.left == 0 => self.rest.strip_suffix(&[delimiter]).map(<[u8]>::len),
+            Some(delimiter) => delimiter::first(self.rest, delimiter),
+            None => None,
+        };
         let message = &self.rest[..end.unwrap_or(self.rest.len())];
         self.rest = end.map_or(&[], |end| &self.rest[end + 1..]);
         Some(message)

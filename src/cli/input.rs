@@ -1,6 +1,7 @@
 //! Input as a stream of runs: whole lines, as many as have arrived.
 
 use super::process;
+use crate::delimiter;
 use crate::error::{Error, Result};
 use crate::message::{Framing, Run};
 use crate::queue::{BULK, Input};
@@ -136,7 +137,7 @@ impl Records {
     pub(super) fn next_run(&mut self) -> Result<Next<'_>> {
         let mut searched = self.start;
         loop {
-            if let Some(last) = memchr::memrchr(self.delimiter, &self.buffer[searched..self.end]) {
+            if let Some(last) = delimiter::last(&self.buffer[searched..self.end], self.delimiter) {
                 let (start, end) = (self.start, searched + last + 1);
                 self.start = end;
                 let run = Run::delimited(&self.buffer[start..end], self.framing);

@@ -1,9 +1,10 @@
 //! Messages as bytes to write, in the form that was asked for, with the ends of the messages.
 
 use super::{json, shell};
+use crate::delimiter;
 use crate::error::Result;
 use crate::lease::LeaseId;
-use crate::message::{Framing, count_delimiters};
+use crate::message::Framing;
 use crate::queue::{Frame, Queue};
 use crate::reserve::reserve;
 use std::ffi::OsStr;
@@ -139,8 +140,8 @@ impl Rendered {
             }
             if let Some(delimiter) = piece.delimiter {
                 let part = &self.bytes[end..written];
-                messages += count_delimiters(part, delimiter);
-                end += memchr::memrchr(delimiter, part).map_or(0, |last| last + 1);
+                messages += delimiter::count(part, delimiter);
+                end += delimiter::last(part, delimiter).map_or(0, |last| last + 1);
             }
             break;
         }

@@ -4,7 +4,7 @@
 //! mapped file is one; a test's vector, which can record the stores and stop after any, is another.
 
 use super::checksum;
-use crate::message::count_ends;
+use crate::delimiter::count_ends;
 use std::io;
 
 /// What a processor fetches or stores at once, in bytes.

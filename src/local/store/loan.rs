@@ -14,6 +14,7 @@ use super::put::Put;
 use super::transaction::Transaction;
 use super::units::Chain;
 use super::{RESERVED_UNITS, Result, Store, damaged};
+use crate::delimiter;
 use crate::message::Framing;
 
 /// Space to be filled.
@@ -147,7 +148,7 @@ impl<M: Memory> Store<M> {
     pub(crate) fn fill(&mut self, loan: &Loan, bytes: &[u8], framing: Framing) -> Option<Filled> {
         let delimiter = framing.delimiter()?;
         let fitting = &bytes[..bytes.len().min(loan.space() as usize)];
-        let mut left = &bytes[..memchr::memrchr(delimiter, fitting)? + 1];
+        let mut left = &bytes[..delimiter::last(fitting, delimiter)? + 1];
         let length = left.len() as u64;
         // Blocks are counted from the end: so each starts where a line does.
         let start = length.wrapping_neg() % CACHE_LINE;

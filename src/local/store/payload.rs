@@ -7,7 +7,7 @@ use super::chunks::Chunks;
 use super::frame::Record;
 use super::pieces::each_piece;
 use super::{Fault, Result, damaged};
-use crate::message::count_ends;
+use crate::delimiter::count_ends;
 use std::ops::Range;
 
 /// Appends the payload of the frame in `unit` to `buffer`, checked against its checksum and the count of messages.

@@ -16,7 +16,7 @@ use super::pieces::each_piece;
 use super::tree::{DEPTH, STEP_BITS, Tree, way_to};
 use super::view::View;
 use super::{Fault, Result, damaged};
-use crate::message::count_ends;
+use crate::delimiter::count_ends;
 use crate::queue::Finding;
 use std::collections::HashSet;
 
