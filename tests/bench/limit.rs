@@ -18,11 +18,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     compare(bench, report, &format!("{} short lines", streams::in_words(count)), "-l");
     let count = streams::write_large(bench);
     compare(bench, report, &format!("{count} messages of 1 MiB"), "-0");
-    bench.prepare("rm input");
+    bench.prepare("rm files/input");
 }
 
 fn compare(bench: &Bench, report: &mut Report, what: &str, flag: &str) {
-    let input = std::fs::read(bench.path("input")).unwrap();
+    let input = std::fs::read(bench.path("files/input")).unwrap();
     let per_byte = |seconds: f64| seconds / input.len() as f64;
     let mut contenders: Vec<Contender> = vec![
         Box::new(|| per_byte(bench.time_script("sh", &streams::through_queue(flag)))),
@@ -51,7 +51,7 @@ fn read_and_write(bench: &Bench) -> f64 {
     let mut buffer = vec![0; CHUNK];
     output.write_all_at(&buffer, 0).unwrap();
     per_turn(1, || {
-        let mut input = File::open(bench.path("input")).unwrap();
+        let mut input = File::open(bench.path("files/input")).unwrap();
         loop {
             let length = input.read(&mut buffer).unwrap();
             if length == 0 {

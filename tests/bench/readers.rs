@@ -31,7 +31,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     compare("lines beside 10 readers, a look a second", forever(LOOK, "1"), "lines alone", None);
     let (looks, nothing) = (forever(LOOK, "0.1"), forever(NOTHING, "0.1"));
     compare("lines beside 10 readers, ten looks a second", looks, "lines beside as many runs of true", nothing);
-    bench.prepare("rm input");
+    bench.prepare("rm files/input");
 }
 
 /// A shell that leads a process group of its own.

@@ -7,7 +7,7 @@ use crate::tools::{Bench, have};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 
-const THROUGH_FIFO: &str = "cat input > fifo & cat fifo > /dev/null; wait";
+const THROUGH_FIFO: &str = "cat files/input > fifo & cat fifo > /dev/null; wait";
 
 /// Bytes of a large message, with the delimiter.
 const LARGE: usize = 1 << 20;
@@ -24,16 +24,16 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     several(bench, report, &mut peers);
 }
 
-/// A script that puts the file `input` through a queue.
+/// A script that puts the file `files/input` through a queue.
 pub(crate) fn through_queue(flag: &str) -> String {
     format!(
-        "ipcq create stream; {{ ipcq put {flag} stream < input; ipcq close stream; }} & \
+        "ipcq create stream; {{ ipcq put {flag} stream < files/input; ipcq close stream; }} & \
          ipcq get -f {} stream > /dev/null; wait; ipcq rm stream",
         if flag == "-0" { flag } else { "" }
     )
 }
 
-/// Makes the file `input`: ten million lines of 20 to 96 characters, and returns how many those are.
+/// Makes the file `files/input`: ten million lines of 20 to 96 characters, and returns how many those are.
 pub(crate) fn write_lines(bench: &Bench) -> usize {
     let lines = bench.many(10_000_000, 10_000);
     let text: Vec<u8> = (0..2_000_003_u64).map(|at| b'0' + (at.wrapping_mul(0x9E37_79B9) >> 13) as u8 % 64).collect();
@@ -49,15 +49,16 @@ pub(crate) fn write_lines(bench: &Bench) -> usize {
 }
 
 fn write_input(bench: &Bench, write: impl FnOnce(&mut BufWriter<File>)) {
-    let mut input = BufWriter::with_capacity(1 << 20, File::create(bench.path("input")).unwrap());
+    let mut input = BufWriter::with_capacity(1 << 20, File::create(bench.path("files/input")).unwrap());
     write(&mut input);
-    input.into_inner().unwrap();
+    // Written to its disk before anything is measured beside that.
+    input.into_inner().unwrap().sync_all().unwrap();
 }
 
 /// The first `count` messages of the input, in a file of their own.
 fn sample(bench: &Bench, delimiter: u8, count: usize, length: usize) -> Sample {
     let mut bytes = Vec::new();
-    let input = File::open(bench.path("input")).unwrap();
+    let input = File::open(bench.path("files/input")).unwrap();
     input.take((count * length) as u64).read_to_end(&mut bytes).unwrap();
     Sample::new(bench.path(&format!("sample{count}")), bytes, delimiter, count)
 }
@@ -118,7 +119,7 @@ fn lines(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
 
 fn identical(bench: &Bench) {
     bench.prepare(
-        "ipcq create same; { ipcq put -l same < input; ipcq close same; } & ipcq get -f same | cmp - input; \
+        "ipcq create same; { ipcq put -l same < files/input; ipcq close same; } & ipcq get -f same | cmp - files/input; \
          ok=$?; wait; ipcq rm same; exit $ok",
     );
 }
@@ -136,7 +137,7 @@ fn short(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
     against(bench, report, peers, &samples, &load, |_| None);
 }
 
-/// Makes the file `input`: one gibibyte, each mebibyte of it with a NUL at its end, and returns how many those are.
+/// Makes the file `files/input`: one gibibyte, each mebibyte of it with a NUL at its end, and returns how many those are.
 pub(crate) fn write_large(bench: &Bench) -> usize {
     let count = bench.many(1024, 16);
     // Text, so that everybody can take it.
@@ -204,7 +205,7 @@ fn against(
 fn several(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
     let count = write_lines(bench);
     let sizes = [(1, 1), (1, 4), (4, 1), (2, 2), (4, 4)];
-    bench.prepare("split -n l/2 -d input half.; split -n l/4 -d input quarter.");
+    bench.prepare("cd files; split -n l/2 -d input half.; split -n l/4 -d input quarter.; sync half.* quarter.*");
     let through = |(producers, consumers): (usize, usize)| {
         let script = by_several(producers, consumers);
         move || bench.time_script("sh", &script) / count as f64
@@ -224,15 +225,15 @@ fn several(bench: &Bench, report: &mut Report, peers: &mut [Box<dyn Peer>]) {
         let both = in_turn(bench.many(FEW_ROUNDS, 1), &mut [Box::new(&mut ours), Box::new(&mut theirs)]);
         report.row(&what((4, 4)), peer.name(), Unit::MessageRate, Compared::of(&both[0], &both[1]), None);
     }
-    bench.prepare("rm input half.* quarter.*");
+    bench.prepare("cd files; rm input half.* quarter.*");
 }
 
 /// A script that puts the input's parts through one queue.
 fn by_several(producers: usize, consumers: usize) -> String {
     let parts = match producers {
-        1 => "input",
-        2 => "half.*",
-        _ => "quarter.*",
+        1 => "files/input",
+        2 => "files/half.*",
+        _ => "files/quarter.*",
     };
     let gets = "ipcq get -f stream > /dev/null & ".repeat(consumers);
     format!(

@@ -1,10 +1,12 @@
-//! A directory in memory, the binary as it would be installed, and ways to run and time programs.
+//! A directory in memory for queues, one on a disk for files and for the binary as it would be installed, and ways to run
+//! and time programs.
 
 use crate::report::Report;
 use ipcq::address::Address;
 use ipcq::open;
 use ipcq::place::{Place, Surroundings};
 use ipcq::queue::{Limits, Queue};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +14,8 @@ use tempfile::TempDir;
 
 pub(crate) struct Bench {
     directory: TempDir,
-    /// Where `ipcq` is: on a disk, copied there as installing does it.
+    /// Where `ipcq` is: on a disk, copied there as installing does it. In its `files` are those that are streamed: like
+    /// most files of scripts they are on a disk, and in memory as the page cache has them.
     installed: TempDir,
     /// Only to see that everything works.
     quick: bool,
@@ -25,7 +28,11 @@ impl Bench {
         let installed = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         // What the linker has written in pieces lies in memory in pieces, and starts more slowly.
         std::fs::copy(env!("CARGO_BIN_EXE_ipcq"), installed.path().join("ipcq")).unwrap();
-        Bench { directory: directory.unwrap(), installed, quick }
+        let (directory, files) = (directory.unwrap(), installed.path().join("files"));
+        std::fs::create_dir(&files).unwrap();
+        // By a short name that is the same everywhere.
+        symlink(&files, directory.path().join("files")).unwrap();
+        Bench { directory, installed, quick }
     }
 
     /// So many, or a few when it is only to be seen that everything works.
