@@ -12,7 +12,7 @@ use super::format::{GROUP, LARGEST_SEGMENT};
 use super::memory::Seen;
 #[cfg(target_arch = "x86_64")]
 use super::memory::{CACHE_LINE, Piece};
-use super::memory::{Memory, ReadMemory};
+use super::memory::{Memory, Pair, ReadMemory};
 #[cfg(target_arch = "x86_64")]
 use super::one_pass::{self, Part};
 use crate::wait;
@@ -322,26 +322,16 @@ impl Memory for Map {
         }
     }
 
-    fn store_pairs(&mut self, offset: u64, pairs: &[(u64, u64)]) {
-        self.note_store();
-        if !offset.is_multiple_of(8) || !self.contains(offset, size_of_val(pairs) as u64) {
-            return;
-        }
-        let mut at = self.base.as_ptr().wrapping_add(offset as usize).cast::<u64>();
-        for &(first, second) in pairs {
-            // SAFETY: as in `atomic64`, for all of them.
-            let [one, other] = unsafe { [AtomicU64::from_ptr(at), AtomicU64::from_ptr(at.add(1))] };
-            one.store(first, Ordering::Release);
-            other.store(second, Ordering::Release);
-            at = at.wrapping_add(2);
-        }
+    fn write_pairs(&mut self, offset: u64, pairs: &[Pair]) {
+        // SAFETY: all of the pairs, as the bytes that they are.
+        self.write(offset, unsafe { std::slice::from_raw_parts(pairs.as_ptr().cast(), size_of_val(pairs)) });
     }
 
-    fn apply(&mut self, words: &[(u64, u64)]) {
+    fn apply(&mut self, words: &[Pair]) {
         self.note_store();
         // Read once: for all that the compiler knows, each store may change them.
         let (base, Some(last)) = (self.base.as_ptr(), self.length.checked_sub(8)) else { return };
-        for &(offset, value) in words {
+        for &[offset, value] in words {
             // A multiple of 8, and small enough: what is no multiple is a large number then.
             if offset.rotate_right(3) <= last / 8 {
                 // SAFETY: as in `atomic64`.

@@ -13,6 +13,9 @@ pub(crate) const CACHE_LINE: u64 = 64;
 /// Bytes of a segment that lie together: where they start, and how many they are.
 pub(crate) type Piece = (u64, u64);
 
+/// A word as the redo log has it: its offset, a multiple of 8, and its value.
+pub(crate) type Pair = [u64; 2];
+
 /// What was seen of a block of payload on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -80,16 +83,15 @@ pub(crate) trait Memory: ReadMemory {
         }
         reads
     }
-    /// Stores words one after the other, from `offset`, a multiple of 8, on.
-    fn store_pairs(&mut self, offset: u64, pairs: &[(u64, u64)]) {
-        for (at, &(first, second)) in (offset..).step_by(16).zip(pairs) {
-            self.store(at, first);
-            self.store(at + 8, second);
+    /// Copies pairs into the segment, from `offset`, a multiple of 8, on.
+    fn write_pairs(&mut self, offset: u64, pairs: &[Pair]) {
+        for (at, word) in (offset..).step_by(8).zip(pairs.as_flattened()) {
+            self.store(at, *word);
         }
     }
-    /// Stores words, each a pair of its offset, a multiple of 8, and its value, one after the other.
-    fn apply(&mut self, words: &[(u64, u64)]) {
-        for &(offset, value) in words {
+    /// Stores words, one after the other.
+    fn apply(&mut self, words: &[Pair]) {
+        for &[offset, value] in words {
             self.store(offset, value);
         }
     }

@@ -2,7 +2,7 @@
 //! may touch many nodes of which nothing else matters.
 
 use super::super::format;
-use super::super::memory::ReadMemory;
+use super::super::memory::{Pair, ReadMemory};
 use super::below::{Below, WORDS};
 
 /// Branches that a change sets.
@@ -78,11 +78,11 @@ impl Branches {
         self.changed.len() * WORDS.len()
     }
 
-    /// The words that hold them: offset, value.
-    pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// The words that hold them.
+    pub(super) fn words(&self) -> impl Iterator<Item = Pair> {
         self.changed.iter().flat_map(|&(unit, Below([first, second]))| {
             let at = format::unit_offset(unit);
-            [(at + WORDS[0], first), (at + WORDS[1], second)]
+            [[at + WORDS[0], first], [at + WORDS[1], second]]
         })
     }
 }

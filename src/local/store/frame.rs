@@ -1,7 +1,7 @@
 //! The record of a frame, in private memory: a run of messages that share one fate.
 
 use super::super::format::{self, RECORD_WORDS};
-use super::super::memory::ReadMemory;
+use super::super::memory::{Pair, ReadMemory};
 use super::below::{Below, WORDS};
 use super::bits::bits;
 use super::span::Span;
@@ -180,14 +180,14 @@ impl Record {
         [kind, is] == [KIND_FRAME, state as u8]
     }
 
-    /// All words: offset in the record, value.
-    pub(super) fn words(&self) -> impl Iterator<Item = (u64, u64)> {
-        (0..RECORD_WORDS as u64).map(|word| (word * 8, u64::from_ne_bytes(self.field(word * 8))))
+    /// All words, with their offsets in the record.
+    pub(super) fn words(&self) -> impl Iterator<Item = Pair> {
+        (0..RECORD_WORDS as u64).map(|word| [word * 8, u64::from_ne_bytes(self.field(word * 8))])
     }
 
-    /// The words that were changed since it was loaded: offset in the record, new value.
-    pub(super) fn changed_words(&self) -> impl Iterator<Item = (u64, u64)> {
-        bits(self.changed.into()).map(|word| (word * 8, u64::from_ne_bytes(self.field(word * 8))))
+    /// Those that were changed since it was loaded.
+    pub(super) fn changed_words(&self) -> impl Iterator<Item = Pair> {
+        bits(self.changed.into()).map(|word| [word * 8, u64::from_ne_bytes(self.field(word * 8))])
     }
 
     /// How many those are.

@@ -9,7 +9,7 @@ use super::super::format::{
     self, CONTROL, CONTROL_WORDS, LOG, LOG_PAIRS, REDO_CHECKSUM, REDO_COUNT, REDO_NUMBER, REDO_PAIRS, SECOND_LOG,
     SECOND_LOG_PAIRS,
 };
-use super::super::memory::{Memory, ReadMemory};
+use super::super::memory::{Memory, Pair, ReadMemory};
 use super::frame::Record;
 use super::payload::is_as_put;
 use super::view::View;
@@ -21,13 +21,13 @@ use std::collections::BTreeMap;
 const PAYLOAD_MARK: u64 = 1;
 
 /// A pair that marks the frame in `unit` as one whose payload was written with the change.
-pub(super) fn payload_mark(unit: u32) -> (u64, u64) {
-    (format::unit_offset(unit) | PAYLOAD_MARK, 0)
+pub(super) fn payload_mark(unit: u32) -> Pair {
+    [format::unit_offset(unit) | PAYLOAD_MARK, 0]
 }
 
 /// Whether a pair is such a mark and no word.
-fn is_mark(pair: &(u64, u64)) -> bool {
-    pair.0 & PAYLOAD_MARK != 0
+fn is_mark(pair: &Pair) -> bool {
+    pair[0] & PAYLOAD_MARK != 0
 }
 
 /// Pairs that a change of a segment can have.
@@ -49,8 +49,8 @@ impl Log {
     }
 
     /// Writes a change.
-    pub(super) fn write<M: Memory>(self, memory: &mut M, number: u32, pairs: &[(u64, u64)]) {
-        memory.store_pairs(self.start + REDO_PAIRS, pairs);
+    pub(super) fn write<M: Memory>(self, memory: &mut M, number: u32, pairs: &[Pair]) {
+        memory.write_pairs(self.start + REDO_PAIRS, pairs);
         memory.store(self.start + REDO_COUNT, pairs.len() as u64);
         if self.durable {
             memory.store32(self.start + REDO_NUMBER, number);
@@ -64,28 +64,28 @@ impl Log {
     }
 
     /// The pairs in the log.
-    fn pairs<M: ReadMemory>(self, memory: &M) -> Result<Vec<(u64, u64)>> {
+    fn pairs<M: ReadMemory>(self, memory: &M) -> Result<Vec<Pair>> {
         let count = memory.load(self.start + REDO_COUNT);
         if count == 0 || count > most_pairs(self.durable) as u64 {
             return damaged("redo pairs", format!("counts {count}, which is no change"));
         }
         let places = (self.start + REDO_PAIRS..).step_by(16).take(count as usize);
-        Ok(places.map(|at| (memory.load(at), memory.load(at + 8))).collect())
+        Ok(places.map(|at| [memory.load(at), memory.load(at + 8)]).collect())
     }
 
     /// The words of links that the change in the log sets.
     pub(super) fn links<M: ReadMemory>(self, memory: &M) -> Vec<u64> {
         let pairs = self.pairs(memory).unwrap_or_default();
-        let is_link = |pair: &(u64, u64)| pair.0 >= format::GROUP && pair.0 % format::GROUP < format::UNIT;
-        pairs.iter().filter(|pair| is_link(pair)).map(|pair| pair.0).collect()
+        let is_link = |pair: &Pair| pair[0] >= format::GROUP && pair[0] % format::GROUP < format::UNIT;
+        pairs.iter().filter(|pair| is_link(pair)).map(|pair| pair[0]).collect()
     }
 
     /// The pairs in the log, each checked to be of a word that can change.
-    fn checked_pairs<M: ReadMemory>(self, memory: &M) -> Result<Vec<(u64, u64)>> {
+    fn checked_pairs<M: ReadMemory>(self, memory: &M) -> Result<Vec<Pair>> {
         let pairs = self.pairs(memory)?;
         let control = CONTROL..CONTROL + CONTROL_WORDS as u64 * 8;
         for pair in &pairs {
-            let offset = pair.0;
+            let offset = pair[0];
             let marks_a_unit = self.durable && is_mark(pair) && (offset - PAYLOAD_MARK).is_multiple_of(format::UNIT);
             if !(offset.is_multiple_of(8) || marks_a_unit)
                 || offset >= format::LARGEST_SEGMENT
@@ -109,18 +109,18 @@ impl Log {
     }
 }
 
-fn checksum(number: u32, pairs: &[(u64, u64)]) -> u32 {
+fn checksum(number: u32, pairs: &[Pair]) -> u32 {
     let mut bytes = Vec::with_capacity(size_of::<u32>() + size_of_val(pairs));
     bytes.extend_from_slice(&number.to_ne_bytes());
-    bytes.extend(pairs.iter().flat_map(|&(offset, value)| [offset, value]).flat_map(u64::to_ne_bytes));
+    bytes.extend(pairs.as_flattened().iter().copied().flat_map(u64::to_ne_bytes));
     checksum::of(&bytes)
 }
 
 /// What has to be stored before a segment can be used.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// Offset and value of words, the later of two for the same offset counting.
-    pub(super) words: Vec<(u64, u64)>,
+    /// Words, the later of two for the same offset counting.
+    pub(super) words: Vec<Pair>,
     /// What `commit` and `applied` read then.
     pub(super) commit: u32,
     /// There is something to be done.
@@ -169,15 +169,15 @@ pub(super) fn pending_on_disk<M: ReadMemory>(memory: &M) -> Result<Pending> {
     if !found {
         return damaged("redo checksum", format!("fits neither log, and {commit} changes were committed"));
     }
-    let last: BTreeMap<u64, u64> = pending.words.iter().copied().collect();
-    pending.words = last.into_iter().filter(|(offset, value)| memory.load(*offset) != *value).collect();
+    let last: BTreeMap<u64, u64> = pending.words.iter().copied().map(Pair::into).collect();
+    pending.words = last.into_iter().map(Pair::from).filter(|[offset, value]| memory.load(*offset) != *value).collect();
     let applied = memory.load32(format::APPLIED);
     pending.is_something = !pending.words.is_empty() || pending.commit != commit || commit != applied;
     Ok(pending)
 }
 
-fn payloads_are_there<M: ReadMemory>(view: &View<'_, M>, marks: &[(u64, u64)]) -> bool {
-    marks.iter().all(|(offset, _)| {
+fn payloads_are_there<M: ReadMemory>(view: &View<'_, M>, marks: &[Pair]) -> bool {
+    marks.iter().all(|[offset, _]| {
         let unit = (offset / format::UNIT) as u32;
         let there = Record::load(view, unit).and_then(|record| is_as_put(view, unit, &record));
         matches!(there, Ok(true))

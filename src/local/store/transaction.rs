@@ -11,7 +11,7 @@
 //! see the change if it happens; waking after it would leave a gap in which a kill loses the wake-up.
 
 use super::super::format::{self, CONTROL, CONTROL_FIELDS, CONTROL_WORDS, Field};
-use super::super::memory::{Memory, ReadMemory};
+use super::super::memory::{Memory, Pair, ReadMemory};
 use super::below::Below;
 use super::bits::bits;
 use super::branches::{Branches, trace};
@@ -60,11 +60,9 @@ impl Control {
         }
     }
 
-    /// Calls `changed` with the offset and the value of each word that was set to something else.
-    fn changes(&self, mut changed: impl FnMut(u64, u64)) {
-        for index in bits(self.changed) {
-            changed(CONTROL + index * 8, self.get(index as usize));
-        }
+    /// The words that were set to something else.
+    fn changes(&self) -> impl Iterator<Item = Pair> {
+        bits(self.changed).map(|index| [CONTROL + index * 8, self.get(index as usize)])
     }
 }
 
@@ -79,9 +77,9 @@ pub(super) struct Scratch {
     /// The traces of their units.
     touched: u64,
     branches: Branches,
-    words: Vec<(u64, u64)>,
+    words: Vec<Pair>,
     /// What is in the redo log. What is applied comes from here: others may scribble over the log itself.
-    pairs: Vec<(u64, u64)>,
+    pairs: Vec<Pair>,
     /// Units of the frames whose payload was written by this transaction.
     fresh_payloads: Vec<u32>,
     /// Words of links that the change before this one set.
@@ -201,15 +199,15 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// A word outside the control block, as this transaction sees it.
     pub(super) fn word(&self, offset: u64) -> u64 {
-        let pending = self.scratch.words.iter().rev().find(|(at, _)| *at == offset);
-        pending.map_or_else(|| self.memory.load(offset), |(_, value)| *value)
+        let pending = self.scratch.words.iter().rev().find(|[at, _]| *at == offset);
+        pending.map_or_else(|| self.memory.load(offset), |[_, value]| *value)
     }
 
     /// Sets a word outside the control block.
     pub(super) fn set_word(&mut self, offset: u64, value: u64) {
-        match self.scratch.words.iter_mut().find(|(at, _)| *at == offset) {
-            Some(pending) => pending.1 = value,
-            None => self.scratch.words.push((offset, value)),
+        match self.scratch.words.iter_mut().find(|[at, _]| *at == offset) {
+            Some([_, pending]) => *pending = value,
+            None => self.scratch.words.push([offset, value]),
         }
     }
 
@@ -296,7 +294,7 @@ impl<'a, M: Memory> Transaction<'a, M> {
 
     /// Whether this transaction sets the word at `offset`.
     pub(super) fn has_word(&self, offset: u64) -> bool {
-        self.scratch.words.iter().any(|(at, _)| *at == offset)
+        self.scratch.words.iter().any(|[at, _]| *at == offset)
     }
 
     /// Whether, after a power failure, the log of the change before this one could store the word of links at
@@ -341,16 +339,16 @@ impl<'a, M: Memory> Transaction<'a, M> {
             match (touched.fresh, durable) {
                 (true, false) => memory.write(at, touched.record.bytes()),
                 // In the log it is safe as soon as the log is.
-                (true, true) => pairs.extend(touched.record.words().map(|(offset, value)| (at + offset, value))),
+                (true, true) => pairs.extend(touched.record.words().map(|[offset, value]| [at + offset, value])),
                 (false, _) => {
                     let changed = touched.record.changed_words();
-                    pairs.extend(changed.map(|(offset, value)| (at + offset, value)));
+                    pairs.extend(changed.map(|[offset, value]| [at + offset, value]));
                 }
             }
         }
         pairs.extend(branches.words());
         pairs.extend_from_slice(words);
-        control.changes(|offset, value| pairs.push((offset, value)));
+        pairs.extend(control.changes());
         if pairs.is_empty() {
             return Ok(());
         }

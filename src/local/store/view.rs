@@ -1,6 +1,6 @@
 //! A segment as it will be once a change that has not been applied is: looked at without storing anything.
 
-use super::super::memory::ReadMemory;
+use super::super::memory::{Pair, ReadMemory};
 use std::collections::BTreeMap;
 
 /// Bytes of a segment, with other values for some of its words.
@@ -12,8 +12,8 @@ pub(crate) struct View<'a, M> {
 
 impl<'a, M: ReadMemory> View<'a, M> {
     /// `memory` with `words`, of which a later one for the same offset counts.
-    pub(crate) fn new(memory: &'a M, words: impl IntoIterator<Item = (u64, u64)>) -> Self {
-        View { memory, words: words.into_iter().collect() }
+    pub(crate) fn new(memory: &'a M, words: impl IntoIterator<Item = Pair>) -> Self {
+        View { memory, words: words.into_iter().map(Pair::into).collect() }
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_access_sees_the_other_words() {
-        let words = [(8, 1), (24, u64::from_ne_bytes(*b"abcdefgh")), (8, u64::from_ne_bytes(*b"ABCDEFGH"))];
+        let words = [[8, 1], [24, u64::from_ne_bytes(*b"abcdefgh")], [8, u64::from_ne_bytes(*b"ABCDEFGH")]];
         let mut changed = Bytes((0..64).collect());
         changed.0[8..16].copy_from_slice(b"ABCDEFGH");
         changed.0[24..32].copy_from_slice(b"abcdefgh");
