@@ -5,7 +5,7 @@
 //! somebody the receiver or delivers; to call the receiver, or to cease to be it, takes no lock.
 
 use super::super::format::{self, RECEIVER, RECEIVER_PROCESSOR, owner_offset};
-use super::super::memory::Memory;
+use super::super::memory::{Memory, ReadMemory};
 use super::Store;
 
 /// The owner's entry, and 1; 0: nobody.
@@ -72,7 +72,7 @@ impl<M: Memory> Store<M> {
 
     /// Whether there is a receiver.
     pub(crate) fn has_receiver(&self) -> bool {
-        self.memory.load32(RECEIVER) & OWNER != 0
+        is_there(&self.memory)
     }
 
     /// The processor on which the receiver, if there is one, was about to sleep.
@@ -105,6 +105,11 @@ impl<M: Memory> Store<M> {
             }
         }
     }
+}
+
+/// Whether there is a receiver.
+pub(super) fn is_there<M: ReadMemory>(memory: &M) -> bool {
+    memory.load32(RECEIVER) & OWNER != 0
 }
 
 /// The entry `owner` is somebody else's from now on.

@@ -74,8 +74,26 @@ impl StillAsleep {
     }
 }
 
-/// Wakes those whom a change concerns that is about to be made.
-pub(super) fn wake<M: Memory>(memory: &mut M, wakes: &Wakes) -> StillAsleep {
+/// Wakes those whom a change concerns that is about to be made. `None`: nobody sleeps.
+#[inline(always)]
+pub(super) fn wake<M: Memory>(memory: &mut M, wakes: &Wakes) -> Option<StillAsleep> {
+    if do_any_sleep(memory) {
+        return Some(wake_some(memory, wakes));
+    }
+    if wakes.data != Wake::None {
+        FOR_DATA.tell(memory);
+    }
+    None
+}
+
+/// Whether anybody may sleep. Mostly nobody does.
+fn do_any_sleep<M: ReadMemory>(memory: &M) -> bool {
+    let waiters = [FOR_DATA, RECENT, FOR_SPACE, FOR_THE_END].map(|sleepers| memory.load32(sleepers.waiters));
+    waiters.into_iter().any(|waiters| waiters > 0) || receiver::is_there(memory)
+}
+
+#[inline(never)]
+fn wake_some<M: Memory>(memory: &mut M, wakes: &Wakes) -> StillAsleep {
     let [recent, for_data] = if wakes.data == Wake::None { [None, None] } else { wake_consumers(memory, wakes.data) };
     let mut wake = |sleepers: Sleepers, wake| {
         // Nobody watches their words without being counted, as those do who watch for data.
@@ -108,10 +126,14 @@ fn are_many<M: ReadMemory>(memory: &M) -> bool {
 }
 
 impl Sleepers {
+    /// Tells whoever has looked but does not sleep yet: it sees the word change and looks again.
+    fn tell<M: Memory>(self, memory: &mut M) {
+        memory.store32(self.futex, memory.load32(self.futex).wrapping_add(1));
+    }
+
     /// Wakes so many, or all. Returns how many it was, and how many may still sleep if their count has changed.
     fn wake<M: Memory>(self, memory: &mut M, most: Option<u64>) -> (u32, Option<u32>) {
-        // Whoever has looked but does not sleep yet sees the word change and looks again.
-        memory.store32(self.futex, memory.load32(self.futex).wrapping_add(1));
+        self.tell(memory);
         let sleeping = memory.load32(self.waiters);
         let count = most.map_or(i32::MAX as u32, |most| u32::try_from(most).unwrap_or(u32::MAX).min(sleeping));
         if sleeping == 0 || count == 0 {
@@ -217,7 +239,10 @@ impl<M: Memory> Store<M> {
     /// Passes on that messages are ready to somebody who wants them.
     pub(crate) fn pass_on(&mut self) {
         let ready = self.memory.load(READY);
-        wake(&mut self.memory, &Wakes { data: Wake::Messages(ready), ..Wakes::default() }).note(&mut self.memory);
+        let wakes = Wakes { data: Wake::Messages(ready), ..Wakes::default() };
+        if let Some(still_asleep) = wake(&mut self.memory, &wakes) {
+            still_asleep.note(&mut self.memory);
+        }
     }
 }
 

@@ -277,7 +277,12 @@ impl<'a, M: Memory> Transaction<'a, M> {
     #[inline(always)]
     pub(super) fn forget_record(&mut self, unit: u32) {
         if let Some(index) = self.index_of(unit) {
-            self.scratch.records.swap_remove(index);
+            // Mostly it is the last, of which nothing need be copied.
+            let last = self.scratch.records.len() - 1;
+            if index < last {
+                self.scratch.records.swap(index, last);
+            }
+            self.scratch.records.truncate(last);
         }
         self.scratch.branches.forget(unit);
     }
@@ -370,7 +375,9 @@ impl<'a, M: Memory> Transaction<'a, M> {
         memory.store32(format::COMMIT, commit);
         memory.apply(&pairs[..words]);
         memory.store32(format::APPLIED, commit);
-        still_asleep.note(memory);
+        if let Some(still_asleep) = still_asleep {
+            still_asleep.note(memory);
+        }
         Ok(())
     }
 }
