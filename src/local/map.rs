@@ -323,7 +323,7 @@ impl Memory for Map {
     }
 
     fn write_pairs(&mut self, offset: u64, pairs: &[Pair]) {
-        // SAFETY: all of the pairs, as the bytes that they are.
+        // SAFETY: all of the pairs, as their bytes: they are numbers without anything between them, and stay borrowed.
         self.write(offset, unsafe { std::slice::from_raw_parts(pairs.as_ptr().cast(), size_of_val(pairs)) });
     }
 

@@ -355,7 +355,9 @@ fn a_program_that_publishes_before_it_has_written_does_not_pass() {
         let (sandbox, start, recording) = case.record(Pace::Stores);
         let changes = published_too_early(&recording.changes);
         let wrongs = case.die_everywhere(&sandbox, start, &recording, &changes);
-        println!("{case}: {} of {} crash points are wrong", wrongs.len(), changes.len() + 1);
-        assert!(wrongs.len() > 20, "{wrongs:?}");
+        let points = changes.len() + 1;
+        println!("{case}: {} of {points} crash points are wrong", wrongs.len());
+        // From where it was published on all are, which is most of them.
+        assert!(wrongs.len() * 2 > points, "{wrongs:?}");
     }
 }

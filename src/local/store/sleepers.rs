@@ -92,6 +92,7 @@ fn do_any_sleep<M: ReadMemory>(memory: &M) -> bool {
     waiters.into_iter().any(|waiters| waiters > 0) || receiver::is_there(memory)
 }
 
+/// Does that where somebody may sleep.
 #[inline(never)]
 fn wake_some<M: Memory>(memory: &mut M, wakes: &Wakes) -> StillAsleep {
     let [recent, for_data] = if wakes.data == Wake::None { [None, None] } else { wake_consumers(memory, wakes.data) };
